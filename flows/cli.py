@@ -1,0 +1,172 @@
+"""The command line: parses, calls one function, prints, exits. Heavy packages are imported by the command that needs them.
+
+Exit codes: 0 all is done, 2 wrong arguments, 3 some slides failed (rows say why), 1 a bug.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from flows.progress import Progress
+    from pipeline.config import CohortConfig
+    from pipeline.errors import HistoloomError
+
+app = typer.Typer(
+    name="histoloom",
+    help="Takes whole-slide images apart into tiles and weaves the results back into one OME-Zarr a slide.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+)
+
+Out = Annotated[Path, typer.Option("--out", help="Folder for the results: one folder a slide, and the cohort's report.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+@app.command()
+def run(
+    slides: Annotated[list[str], typer.Argument(metavar="SLIDE...", help="Slides, plain images, folders or globs.")],
+    out: Out,
+    config: Annotated[Path | None, typer.Option(help="TOML with these options, and per-slide ones.")] = None,
+    mpp: Annotated[float | None, typer.Option(help="um per level-0 pixel, where the file says none or a wrong one.")] = None,
+    target_mpp: Annotated[float | None, typer.Option(help="Resolution that nuclei are segmented at. [0.25]")] = None,
+    sr: Annotated[str | None, typer.Option(help="Super-resolution: a bundle, auto or none. [auto]")] = None,
+    nuclei: Annotated[str | None, typer.Option(help="Bundle that segments nuclei, or none. [nuclei-unet]")] = None,
+    classifier: Annotated[
+        list[str] | None, typer.Option(help="Bundle that classifies patches, or none; repeatable. [idc-hybrid]")
+    ] = None,
+    tissue: Annotated[str | None, typer.Option(help="What is worked on: auto, all, or a mask image. [auto]")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda[:N]. [auto]")] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, fp32 or bf16. [auto]")] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Processes; 1: the threads of this one; 0: one thread.")] = 1,
+    scheduler: Annotated[str | None, typer.Option(help="A dask scheduler's address: tcp://HOST:PORT.")] = None,
+    reader: Annotated[str | None, typer.Option(help="auto, openslide or tiffslide. [auto]")] = None,
+    ngff: Annotated[str | None, typer.Option(help="Version of OME-Zarr: 0.5 or 0.4. [0.5]")] = None,
+    core_px: Annotated[int | None, typer.Option(help="Side of the square that a tile owns. [1024]")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Start over; without it, go on where the last run stopped.")] = False,
+    log_json: Annotated[bool, typer.Option("--log-json", help="One JSON line an event on stderr, no bars.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    """Tile, super-resolve, segment, classify and stitch slides."""
+    from flows.cohort import Cohort, find_slides, process_cohort
+    from pipeline.errors import HistoloomError
+    from pipeline.schedule import Workforce
+
+    given = {
+        "mpp": mpp, "target_mpp": target_mpp, "sr": sr, "nuclei": nuclei, "tissue": tissue, "device": device,
+        "precision": precision, "reader": reader, "ngff": ngff, "core_px": core_px,
+        "classifiers": None if classifier is None else [name for name in classifier if name != "none"],
+    }  # fmt: skip
+    try:
+        settings = _settings(config, {name: value for name, value in given.items() if value is not None})
+        cohort = Cohort(find_slides(slides), out, settings, force)
+        outcomes = process_cohort(cohort, Workforce(workers, scheduler), _progress(log_json))
+    except HistoloomError as error:
+        _stop(error, 2, debug)
+    failed = [outcome for outcome in outcomes if outcome.error]
+    for outcome in outcomes:
+        if outcome.run is not None:
+            print(out / outcome.name)
+    if debug:
+        for outcome in failed:
+            _print_traceback(outcome.error)
+    print(out / "report.html")
+    raise typer.Exit(3 if failed else 0)
+
+
+@app.command()
+def status(folder: Annotated[Path, typer.Argument(metavar="DIR")], as_json: Json = False) -> None:
+    """What is done, running and failed, per slide and stage."""
+    from flows.status import print_status, slide_states
+
+    states = slide_states(folder)
+    if as_json:
+        print(json.dumps(states, indent=2))
+    else:
+        print_status(states)
+
+
+@app.command()
+def report(folder: Annotated[Path, typer.Argument(metavar="DIR")]) -> None:
+    """Make previews and pages anew from the stores."""
+    from pipeline.cohort import rebuild_reports
+
+    for page in rebuild_reports(folder):
+        print(page)
+
+
+@app.command()
+def models(as_json: Json = False) -> None:
+    """List the networks that come with histoloom, and their cards."""
+    from flows.shelf import print_cards
+    from models.shelf import list_bundles
+
+    cards = list_bundles()
+    if as_json:
+        print(json.dumps([json.loads(card.to_json()) for card in cards], indent=2))
+    else:
+        print_cards(cards)
+
+
+@app.command()
+def sample(
+    folder: Annotated[Path, typer.Argument(metavar="DIR")],
+    synthetic: Annotated[int | None, typer.Option(min=256, help="Make an N x N px slide with known nuclei too.")] = None,
+) -> None:
+    """Fetch a real slide (CC0), and make a synthetic one if asked."""
+    from pipeline.errors import HistoloomError
+    from pipeline.sample import fetch_sample, write_synthetic_sample
+
+    try:
+        print(fetch_sample(folder))
+        if synthetic is not None:
+            print(write_synthetic_sample(folder, synthetic))
+    except HistoloomError as error:
+        _stop(error, 1, debug=False)
+
+
+@app.command()
+def doctor() -> None:
+    """What is installed, which readers, devices and bundles work, and the cure for what does not."""
+    from flows.doctor import examine, print_findings
+
+    findings = examine()
+    print_findings(findings)
+    raise typer.Exit(0 if all(finding.fine for finding in findings) else 1)
+
+
+def _settings(config: Path | None, given: dict[str, Any]) -> CohortConfig:
+    from pipeline.config import CohortConfig, read_config
+
+    return (read_config(config) if config else CohortConfig()).changed(given)
+
+
+def _progress(log_json: bool) -> Progress:
+    from flows.progress import Bars, JsonLines
+
+    return JsonLines() if log_json else Bars()
+
+
+def _stop(error: HistoloomError, code: int, debug: bool) -> NoReturn:
+    if debug:
+        _print_traceback(error)
+    print(error, file=sys.stderr)
+    raise typer.Exit(code)
+
+
+def _print_traceback(error: BaseException | None) -> None:
+    import traceback
+
+    if error is not None:
+        traceback.print_exception(error)
+
+
+def main() -> None:
+    """The console script."""
+    app()

@@ -1,0 +1,116 @@
+"""Many slides, one after another; one that fails is a row in the report, and the others go on."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flows.progress import Progress
+from flows.slide import SlideTask, process_slide
+from pipeline.config import CohortConfig
+from pipeline.errors import ConfigError, HistoloomError, SlideError, UnreadableSlide
+from pipeline.output import SlideOutput
+from pipeline.schedule import Workers, Workforce
+from pipeline.slide_name import slide_name
+
+_PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
+_SLIDES = {".svs", ".tif", ".tiff", ".ndpi", ".mrxs", ".scn", ".vms", ".vmu", ".bif", ".svslide", ".dcm", ".czi"}
+
+
+@dataclass(frozen=True, slots=True)
+class SlideOutcome:
+    """How it went with one slide."""
+
+    name: str
+    path: Path
+    run: Mapping[str, Any] | None = None
+    error: HistoloomError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cohort:
+    """Slides, where their results go, and what is done to each."""
+
+    slides: tuple[Path, ...]
+    out: Path
+    config: CohortConfig
+    force: bool = False
+
+
+def find_slides(patterns: Iterable[str]) -> tuple[Path, ...]:
+    """The files that paths, folders and globs name, each once, in the order given and by name within a folder.
+
+    Raises
+    ------
+    ConfigError
+        if there is none at all. A path that names no file is kept, so that it becomes a row with a reason.
+    """
+    found: dict[Path, None] = {}
+    for pattern in patterns:
+        path = Path(pattern).expanduser()
+        if path.is_dir():
+            inside = (entry for entry in sorted(path.iterdir()) if entry.suffix.lower() in _SLIDES | _PICTURES)
+            found |= dict.fromkeys(inside)
+        elif path.exists() or not glob.has_magic(pattern):
+            found[path] = None
+        else:
+            found |= dict.fromkeys(Path(match) for match in sorted(glob.glob(str(path), recursive=True)))
+    if not found:
+        msg = f"no slides at {', '.join(patterns)}"
+        raise ConfigError(msg, "Name slide files, folders that hold some, or a glob such as 'slides/*.svs'.")
+    return tuple(found)
+
+
+def process_cohort(cohort: Cohort, workforce: Workforce, progress: Progress) -> list[SlideOutcome]:
+    """Work on every slide, then write the cohort's table and page."""
+    from pipeline.cohort import write_cohort
+
+    _make_folder(cohort.out)
+    outcomes = []
+    with Workers(workforce) as workers, progress:
+        for path, name in _named(cohort.slides):
+            outcomes.append(_try_slide(cohort, path, name, workers, progress))
+    write_cohort(cohort.out)
+    SlideOutput(cohort.out, "").tidy()
+    return outcomes
+
+
+def _try_slide(cohort: Cohort, path: Path, name: str | None, workers: Workers, progress: Progress) -> SlideOutcome:
+    """Work on one slide; whatever is wrong with it becomes part of the outcome."""
+    if name is None:
+        name = slide_name(path)
+        msg = f"{path}: another slide of this cohort is called {name} too; their results would meet in one folder"
+        error = SlideError(msg, "Rename one of the files, or run it into another --out.")
+        progress.slide(name, "failed", reason=error.what, cure=error.cure)
+        return SlideOutcome(name, path, error=error)
+    output = SlideOutput(cohort.out, name)
+    try:
+        task = SlideTask(path, output, cohort.config.of(name), cohort.force)
+        return SlideOutcome(name, path, run=process_slide(task, workers, progress))
+    except HistoloomError as error:
+        failure = error
+    except OSError as error:
+        failure = SlideError(f"{path}: {error}", "Mend that (space, permissions, a lost disk) and run the command again.")
+    output.fail(path, failure)
+    progress.slide(name, "failed", reason=failure.what, cure=failure.cure)
+    return SlideOutcome(name, path, error=failure)
+
+
+def _named(slides: Sequence[Path]) -> Iterable[tuple[Path, str | None]]:
+    """Slides and the names of their folders; None where an earlier slide has the name already."""
+    taken: set[str] = set()
+    for path in slides:
+        name = slide_name(path)
+        yield path, None if name in taken else name
+        taken.add(name)
+
+
+def _make_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"{out}: cannot be made: {error.strerror or error}"
+        raise ConfigError(msg, "Give another --out.") from error

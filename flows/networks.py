@@ -1,0 +1,126 @@
+"""Introduces bundles to the pipeline: which are taken for a slide, and how a worker loads them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from models.card import Card, join_cards
+from models.shelf import list_bundles, read_card
+from pipeline.config import SlideConfig
+from pipeline.errors import CannotFeed, ConfigError
+from pipeline.stage import Network
+
+
+@dataclass(frozen=True, slots=True)
+class BundleLoader:
+    """Loads one bundle, or several that follow each other, in the process that calls it."""
+
+    bundles: tuple[str, ...]
+    device: str
+    precision: str
+
+    def __call__(self) -> Any:
+        """The predictor."""
+        from models.predict import load_cascade, load_predictor
+
+        if len(self.bundles) == 1:
+            return load_predictor(self.bundles[0], self.device, self.precision)
+        return load_cascade(self.bundles, self.device, self.precision)
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenNetworks:
+    """The bundles that a slide is worked on with, by task; and as the pipeline sees them."""
+
+    sr: tuple[Card, ...]
+    nuclei: Card | None
+    classifiers: tuple[Card, ...]
+    loaders: dict[str, BundleLoader]
+
+    @property
+    def cards(self) -> tuple[Card, ...]:
+        """All of them, each once."""
+        every = [*self.sr, *([self.nuclei] if self.nuclei else []), *self.classifiers]
+        return tuple({card.sha256: card for card in every}.values())
+
+    @property
+    def sr_network(self) -> Network | None:
+        """Super-resolution as one network, however many follow each other."""
+        return self._network(join_cards(self.sr), "sr") if self.sr else None
+
+    @property
+    def nuclei_network(self) -> Network | None:
+        """Segmentation of nuclei."""
+        return self._network(self.nuclei, "nuclei") if self.nuclei else None
+
+    @property
+    def classifier_networks(self) -> tuple[Network, ...]:
+        """Patch classifiers."""
+        return tuple(self._network(card, card.name) for card in self.classifiers)
+
+    def _network(self, card: Card, role: str) -> Network:
+        return Network(
+            name=card.name,
+            load=self.loaders[role],
+            mpp=card.mpp,
+            halo_px=card.halo_px,
+            stride_px=card.stride_px,
+            scale=card.scale or 1,
+            field_px=card.field_px or 0,
+            classes=card.classes or (),
+            postprocessing=card.postprocessing,
+        )
+
+
+def choose_networks(config: SlideConfig, factor: int) -> ChosenNetworks:
+    """Read the cards of the bundles that a slide needs, where it is `factor` times coarser than the target."""
+    loaders: dict[str, BundleLoader] = {}
+
+    def take(role: str, task: str, *bundles: str) -> tuple[Card, ...]:
+        cards = tuple(_card_for(bundle, task) for bundle in bundles)
+        loaders[role] = BundleLoader(bundles, config.device, config.precision)
+        return cards
+
+    sr = _sr_bundles(config.sr, factor)
+    return ChosenNetworks(
+        sr=take("sr", "superresolution", *sr) if sr else (),
+        nuclei=take("nuclei", "nuclei", config.nuclei)[0] if config.nuclei != "none" else None,
+        classifiers=tuple(
+            take(_card_for(bundle, "classification").name, "classification", bundle)[0] for bundle in config.classifiers
+        ),
+        loaders=loaders,
+    )
+
+
+def _card_for(bundle: str, task: str) -> Card:
+    card = read_card(bundle)
+    if card.task != task:
+        msg = f"{bundle}: a network for {card.task}, where one for {task} is wanted"
+        raise ConfigError(msg, "`histoloom models` lists the bundles and their tasks.")
+    return card
+
+
+def _sr_bundles(sr: str, factor: int) -> tuple[str, ...]:
+    """The bundles whose scales multiply to `factor`, largest steps first; a named bundle alone, as often as needed."""
+    if sr == "none" or (sr == "auto" and factor == 1):
+        return ()
+    if sr != "auto":
+        scale = _card_for(sr, "superresolution").scale or 1
+        wanted = max(factor, scale)
+        steps = round(math.log(wanted, scale))
+        if scale**steps != wanted:
+            msg = f"{sr}: enlarges x{scale}, which cannot make the x{factor} that this slide needs"
+            raise CannotFeed(msg, "Leave the choice to histoloom (--sr auto), or change --target-mpp.")
+        return (sr,) * steps
+    shipped = {card.scale or 1: card.name for card in list_bundles() if card.task == "superresolution"}
+    chosen = []
+    for scale in sorted(shipped, reverse=True):
+        while factor % scale == 0 and factor > 1:
+            chosen.append(shipped[scale])
+            factor //= scale
+    if factor > 1:
+        msg = f"no shipped network makes what is missing: x{factor}"
+        raise CannotFeed(msg, "Name a bundle of your own with --sr, or go without (--sr none).")
+    return tuple(chosen)

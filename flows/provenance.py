@@ -1,0 +1,125 @@
+"""What a run says about itself: the plan it was begun with, and `run.json` when it is through."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import resource
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flows.networks import ChosenNetworks
+from pipeline.config import SlideConfig
+from pipeline.errors import UnreadableSlide
+
+if TYPE_CHECKING:
+    from pipeline.recipe import Recipe
+    from pipeline.slide import SlideInfo
+
+FORMAT = 1
+
+# Raised when a change of the code changes results; tiles computed before it are not mixed with tiles after it.
+NUMERICS = 1
+
+_PACKAGES = ("histoloom", "torch", "numpy", "zarr", "zarrs", "dask", "scikit-image", "shapely", "tiffslide", "openslide-python")
+
+
+def identify(path: Path) -> dict[str, Any]:
+    """What makes an input file the same file: its size, time and SHA-256; the hash of a mask image likewise."""
+    try:
+        stat = path.stat()
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        msg = f"{path}: cannot be read: {error.strerror or error}"
+        raise UnreadableSlide(msg, "Check the path and the permissions.") from error
+    return {"bytes": stat.st_size, "modified_ns": stat.st_mtime_ns, "sha256": digest}
+
+
+def same_file(path: Path, known: Mapping[str, Any]) -> dict[str, Any]:
+    """The identity of a file that is known already; its bytes are hashed again only if size or time differ."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return identify(path)
+    if (stat.st_size, stat.st_mtime_ns) == (known.get("bytes"), known.get("modified_ns")):
+        return {key: known[key] for key in ("bytes", "modified_ns", "sha256")}
+    return identify(path)
+
+
+def slide_plan(identity: Mapping[str, Any], config: SlideConfig, networks: ChosenNetworks) -> dict[str, Any]:
+    """All that decides a slide's results. A folder begun with one plan is never gone on with by another."""
+    settings = config.as_dict()
+    if config.tissue not in ("auto", "all"):
+        settings["tissue_sha256"] = identify(Path(config.tissue))["sha256"]
+    return {
+        "format": FORMAT,
+        "numerics": NUMERICS,
+        "slide": {"sha256": identity["sha256"]},
+        "settings": settings,
+        "bundles": {card.name: card.sha256 for card in networks.cards},
+    }
+
+
+def describe_run(info: SlideInfo, identity: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
+    """The part of `run.json` that is known before the work: the slide, its resolution, what is estimated."""
+    sr_mpp = recipe.base.mpp / recipe.sr.scale if recipe.sr else None
+    return {
+        "format": FORMAT,
+        "name": recipe.slide,
+        "input": {
+            "path": str(info.path), **identity, "vendor": info.vendor, "reader": info.reader,
+            "objective": info.objective_power,
+        },
+        "resolution": {
+            "level0": _frame(recipe.level0),
+            "mpp_source": info.mpp_source,
+            "base": _frame(recipe.base),
+            "base_from": _origin(info, recipe),
+            "factor": recipe.sr.scale if recipe.sr else 1,
+            "super_resolved_mpp": sr_mpp,
+        },
+        "layers": {
+            "nuclei": recipe.nuclei_group,
+            "heatmaps": [group for group in recipe.heatmaps if group.startswith("heatmaps/")],
+            "qc": [group for group in recipe.heatmaps if group.startswith("qc/")],
+        },
+        "warnings": _warnings(recipe),
+    }  # fmt: skip
+
+
+def environment() -> dict[str, Any]:
+    """Versions, and the most memory that this process held."""
+    versions = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    peak_rss_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {"histoloom": versions.get("histoloom"), "versions": versions, "peak_rss_bytes": peak_rss_bytes}
+
+
+def _frame(frame: Any) -> dict[str, Any]:
+    return {"height": frame.height, "width": frame.width, "mpp": frame.mpp}
+
+
+def _origin(info: SlideInfo, recipe: Recipe) -> str:
+    for level, frame in enumerate(info.levels):
+        if frame == recipe.base:
+            return f"level {level}"
+    return f"resampled to {recipe.base.mpp:g} um/px"
+
+
+def _warnings(recipe: Recipe) -> list[str]:
+    warnings = []
+    if recipe.base not in (recipe.level0,) and recipe.base.mpp < recipe.level0.mpp:
+        warnings.append(f"scanned at {recipe.level0.mpp:.3g} um/px and interpolated to {recipe.base.mpp:.3g} um/px")
+    if recipe.sr:
+        warnings.append(
+            f"read at {recipe.base.mpp:.3g} um/px, super-resolved x{recipe.sr.scale}: "
+            f"detail below {recipe.base.mpp:.3g} um is estimated, not measured"
+        )
+    return warnings

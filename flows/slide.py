@@ -1,0 +1,213 @@
+"""One slide, from file to results: the order of the stages, and nothing else."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flows.networks import choose_networks
+from flows.progress import Progress
+from flows.provenance import describe_run, environment, identify, same_file, slide_plan
+from pipeline.config import SlideConfig
+from pipeline.errors import NoTissue
+from pipeline.output import SlideOutput, read_json, refuse_other_plan, write_json
+
+if TYPE_CHECKING:
+    from pipeline.batch import BatchDone
+    from pipeline.recipe import Recipe
+    from pipeline.schedule import Workers
+    from pipeline.slide import Slide
+    from pipeline.stage import Network, Stage
+    from pipeline.tissue import TissueMask
+    from pipeline.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class SlideTask:
+    """A slide and what is asked of it."""
+
+    path: Path
+    output: SlideOutput
+    config: SlideConfig
+    force: bool = False
+
+
+@dataclass(slots=True)
+class StageRunner:
+    """Runs stages one after another, tells of their progress and keeps their time."""
+
+    workspace: Workspace
+    workers: Workers
+    progress: Progress
+    records: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.records = read_json(self._path) or {}  # an interrupted run's clock goes on
+
+    def run(self, *stages: Stage) -> None:
+        """Run stages to their end; what earlier runs committed is not done again."""
+        from pipeline.batch import Job
+        from pipeline.plan import plan_stage
+
+        for stage in stages:
+            plan = plan_stage(Job(self.workspace, stage))
+            self.progress.stage(self.workspace.name, stage.name, plan.tiles_left)
+            record = self.records.setdefault(stage.name, {"tiles": 0, "megapixels": 0.0, "seconds": 0.0})
+            record["batches"] = plan.batches
+            self._save()
+            start = time.perf_counter()
+
+            def on_done(done: BatchDone, record: dict[str, Any] = record) -> None:
+                record["tiles"] += done.tiles
+                record["megapixels"] += done.core_px / 1e6
+                self.progress.advance(done.tiles, done.core_px)
+
+            try:
+                self.workers.run(plan, on_done)
+            finally:
+                record["seconds"] += time.perf_counter() - start
+                self._save()
+
+    def _save(self) -> None:
+        write_json(self._path, self.records)
+
+    @property
+    def _path(self) -> Path:
+        return self.workspace.folder / "stages.json"
+
+
+def process_slide(task: SlideTask, workers: Workers, progress: Progress) -> Mapping[str, Any]:
+    """Work on one slide until its results stand under their final name; return its `run.json`.
+
+    Raises
+    ------
+    HistoloomError
+        what is wrong with the slide or the settings, and what to do about it
+    """
+    output = task.output
+    with output.locked():
+        if not task.force:
+            output.publish()
+            run = output.finished_run()
+            if run is not None:
+                _refuse_other_question(task, run)
+                progress.slide(output.name, "unchanged")
+                return run
+        progress.slide(output.name, "started")
+        run = _process(task, workers, progress)
+        progress.slide(output.name, "done", seconds=round(run["timings"]["seconds"], 1), **run["counts"])
+        return run
+
+
+def _refuse_other_question(task: SlideTask, run: Mapping[str, Any]) -> None:
+    """Raise `PlanChanged` where whole results answer something else than what is asked now."""
+    networks = choose_networks(task.config, run["resolution"]["factor"])
+    plan = slide_plan(same_file(task.path, run["input"]), task.config, networks)
+    refuse_other_plan(run["plan"], plan, task.output.final)
+
+
+def _process(task: SlideTask, workers: Workers, progress: Progress) -> Mapping[str, Any]:
+    from pipeline.recipe import Recipe
+    from pipeline.resolution import choose_factor
+    from pipeline.slide import base_source, open_slide
+    from pipeline.workspace import SlideRef, Workspace
+
+    config, output = task.config, task.output
+    with open_slide(task.path, mpp=config.mpp, reader=config.reader) as slide:
+        level0 = slide.info.frame
+        factor = 1 if config.sr == "none" else choose_factor(level0.mpp, config.target_mpp)
+        networks = choose_networks(config, factor)
+        ref = SlideRef(task.path, config.mpp, config.reader, factor * config.target_mpp)
+        recipe = Recipe(
+            slide=output.name,
+            level0=level0,
+            base=base_source(slide, ref.base_mpp).frame,
+            core_px=config.core_px,
+            sr=networks.sr_network,
+            nuclei=networks.nuclei_network,
+            classifiers=networks.classifier_networks,
+        )
+        recipe.refuse_what_cannot_be_fed()
+        identity = identify(task.path)
+        plan = slide_plan(identity, config, networks)
+        output.begin(plan, force=task.force)
+        runner = StageRunner(Workspace(output.partial, output.name, ref, config.ngff), workers, progress)
+        tissue = _find_tissue(slide, config)
+        tissue.save(runner.workspace.tissue_path)
+        run = {**describe_run(slide.info, identity, recipe), "plan": plan}
+    findings = _weave(recipe, runner)
+    run |= findings | {"tissue": _tissue_facts(tissue), "devices": _devices(recipe)}
+    return _finish(output, run, runner)
+
+
+def _find_tissue(slide: Slide, config: SlideConfig) -> TissueMask:
+    """The mask that decides what is worked on."""
+    from pipeline.tissue import TissueMask, find_tissue
+
+    if config.tissue == "all":
+        return TissueMask.everything(slide.info.frame)
+    tissue = find_tissue(slide) if config.tissue == "auto" else TissueMask.from_image(config.tissue, slide.info.frame)
+    if not tissue.area_um2:
+        msg = f"{slide.info.path}: no tissue found"
+        raise NoTissue(msg, "Look at the slide: --tissue all works on all of it, --tissue MASK.png on what you mark.")
+    return tissue
+
+
+def _weave(recipe: Recipe, runner: StageRunner) -> dict[str, Any]:
+    """All stages, each reading what the ones before it wrote; return what they found."""
+    from pipeline import gather
+    from pipeline.recipe import CONSISTENCY
+
+    workspace, core_px = runner.workspace, recipe.core_px
+    counts: dict[str, Any] = {}
+    findings: dict[str, Any] = {"counts": counts}
+    recipe.create_layers(workspace.store)
+    runner.run(recipe.ingest, *recipe.coarser(""), *recipe.coarser("labels/tissue"))
+    if recipe.super_resolve:
+        runner.run(recipe.super_resolve, *recipe.coarser("sr"))
+        rms = gather.fold_consistency(workspace, recipe.super_resolve, CONSISTENCY, core_px)
+        findings["consistency_rms"] = rms
+        runner.run(*recipe.coarser(CONSISTENCY))
+    if recipe.segment and recipe.draw:
+        runner.run(recipe.segment)
+        counts["nuclei"] = gather.gather_nuclei(workspace, recipe.segment)
+        runner.run(recipe.draw, *recipe.coarser(recipe.draw.group))
+    if recipe.classify:
+        runner.run(*recipe.classify)
+        counts["patches"] = gather.gather_patches(workspace, recipe.classify)
+        for stage in recipe.classify:
+            gather.fold_patches(workspace, stage, core_px)
+            runner.run(*recipe.coarser(f"heatmaps/{stage.network.name}"))
+    return findings
+
+
+def _tissue_facts(tissue: TissueMask) -> dict[str, float]:
+    return {"area_mm2": tissue.area_um2 / 1e6, "share": tissue.share(tissue.frame.box, tissue.frame)}
+
+
+def _devices(recipe: Recipe) -> dict[str, dict[str, str]]:
+    """Where each network ran, and how exactly it computed."""
+    from models.predict import resolve_device
+
+    def describe(network: Network) -> dict[str, str]:
+        device, precision = resolve_device(network.load.device, network.load.precision)
+        return {"device": device, "precision": precision}
+
+    return {network.name: describe(network) for network in recipe.networks}
+
+
+def _finish(output: SlideOutput, run: dict[str, Any], runner: StageRunner) -> Mapping[str, Any]:
+    """Write what people read, then give everything its final name."""
+    from pipeline.preview import write_preview
+    from pipeline.report import write_slide_report
+
+    stages = [{"name": name, **record} for name, record in runner.records.items()]
+    run["timings"] = {"stages": stages, "seconds": sum(stage["seconds"] for stage in stages)}
+    run |= environment()
+    write_preview(output.partial, run)
+    write_slide_report(output.partial, run)
+    output.finish(run)
+    return run

@@ -1,0 +1,51 @@
+"""How far each slide is: read from the files alone, so it also tells of runs in other processes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pipeline.output import SlideOutput, read_json
+
+
+def slide_states(folder: Path) -> list[dict[str, Any]]:
+    """One entry a slide: its state (`done`, `failed`, `unfinished`) and, per stage, batches done and in all."""
+    partial = folder / ".partial"
+    names = {path.parent.name for path in folder.glob("*/run.json")}
+    names |= {path.name for path in partial.iterdir() if path.is_dir()} if partial.is_dir() else set()
+    return [_state(SlideOutput(folder, name)) for name in sorted(names)]
+
+
+def _state(output: SlideOutput) -> dict[str, Any]:
+    begun = read_json(output.partial / "stages.json") or {}
+    failure = read_json(output.partial / "failed.json")
+    run = output.finished_run()
+    if failure is not None:
+        state = {"state": "failed", "what": failure.get("what"), "cure": failure.get("cure")}
+    elif output.partial.is_dir():
+        state = {"state": "unfinished"}
+    else:
+        state = {"state": "done", "counts": run.get("counts", {}) if run else {}}
+    return {"slide": output.name, **state, "stages": [_stage(output, name, record) for name, record in begun.items()]}
+
+
+def _stage(output: SlideOutput, name: str, record: dict[str, Any]) -> dict[str, Any]:
+    from pipeline.ledger import Ledger
+
+    done = len(Ledger(output.partial / "ledger" / name).done())
+    return {"stage": name, "batches_done": done, "batches": record.get("batches"), "seconds": record.get("seconds")}
+
+
+def print_status(states: list[dict[str, Any]]) -> None:
+    """A table on stdout."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("slide", "state", "stage", "batches", "what")
+    for entry in states:
+        unfinished = [stage for stage in entry["stages"] if stage["batches_done"] < (stage["batches"] or 0)]
+        stage = unfinished[0] if unfinished else None
+        batches = f"{stage['batches_done']} of {stage['batches']}" if stage else ""
+        words = entry.get("what") or "  ".join(f"{key} {value}" for key, value in entry.get("counts", {}).items())
+        table.add_row(entry["slide"], entry["state"], stage["stage"] if stage else "", batches, words)
+    Console().print(table)

@@ -1,0 +1,285 @@
+"""Predictor: tiles in, results out, as numpy arrays; the only place that knows device, precision and memory.
+
+    predict = load_predictor("sr-x2")
+    enlarged = predict(tiles)             # (n, y, x, 3) uint8 -> (n, 2y, 2x, 3) uint8
+
+The same tile gives the same bytes whatever other tiles come with it: dense networks see one tile at a time, classifiers
+always see batches of one size, the last one filled up. Several threads may call one predictor; a lock lets one compute.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.bundle import load_network, read_card
+from models.card import Card
+from models.errors import BundleError, DeviceError
+from models.fold import fold
+
+Precision = Literal["fp32", "bf16"]
+
+CLASSIFIED_AT_ONCE_CPU = 16
+CLASSIFIED_AT_ONCE_CUDA = 256
+
+
+class TilePredictor(Protocol):
+    """What `Predictor` and `Cascade` have in common, and all that a pipeline needs to know of either."""
+
+    @property
+    def card(self) -> Card: ...
+    @property
+    def scale(self) -> int: ...
+    @property
+    def stride_px(self) -> int: ...
+    @property
+    def halo_px(self) -> int: ...
+    @property
+    def device(self) -> str: ...
+    @property
+    def precision(self) -> str: ...
+    def __call__(self, tiles: NDArray[np.uint8]) -> NDArray[np.uint8] | NDArray[np.float32]: ...
+
+
+class Predictor:
+    """One bundle's network on one device."""
+
+    def __init__(self, card: Card, network: nn.Module, device: torch.device, precision: Precision) -> None:
+        self.card = card
+        self.device = str(device)
+        self.precision: Precision = precision
+        dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+        self._network = fold(network).to(device, dtype)
+        self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in torch's own types
+        self._device = device
+        self._mean, self._std = (
+            torch.tensor(values, device=device).view(1, 3, 1, 1)
+            for values in (card.normalisation.mean, card.normalisation.std)
+        )
+        self._lock = threading.Lock()
+        self._at_once = 1 if card.task != "classification" else _classified_at_once(device)
+
+    @property
+    def scale(self) -> int:
+        """Output side over input side."""
+        return self.card.scale or 1
+
+    @property
+    def stride_px(self) -> int:
+        """What corners of tiles lie on a multiple of."""
+        return self.card.stride_px
+
+    @property
+    def halo_px(self) -> int:
+        """Input px to read around a core so that tiles join without a seam; 0 for classifiers."""
+        return _round_up(self.card.receptive_radius_px or 0, self.stride_px)
+
+    def __call__(self, tiles: NDArray[np.uint8]) -> NDArray[np.uint8] | NDArray[np.float32]:
+        """Map (n, y, x, 3) uint8 RGB to what the task gives.
+
+        superresolution: (n, scale y, scale x, 3) uint8. nuclei: (n, y, x, classes) float32 probabilities.
+        classification: (n, classes) float32 probabilities, of patches whose sides are the card's field.
+
+        Raises
+        ------
+        ValueError
+            if the array is not of that shape and type.
+        DeviceError
+            if one tile alone does not fit the device's memory.
+        """
+        self._check(tiles)
+        results = np.empty(self._result_shape(tiles), np.uint8 if self.card.scale else np.float32)
+        start = 0
+        with self._lock, torch.inference_mode():
+            while start < len(tiles):
+                chunk = tiles[start : start + self._at_once]
+                try:
+                    results[start : start + len(chunk)] = self._predict(chunk)
+                except torch.OutOfMemoryError:
+                    self._halve(tiles)
+                else:
+                    start += len(chunk)
+        return results
+
+    def _predict(self, chunk: NDArray[np.uint8]) -> NDArray[np.uint8] | NDArray[np.float32]:
+        count, height, width = chunk.shape[:3]
+        filled = [(0, self._at_once - count)] + [(0, -side % self.stride_px) for side in (height, width)] + [(0, 0)]
+        pixels = torch.from_numpy(np.pad(chunk, filled, mode="edge")).to(self._device).permute(0, 3, 1, 2)
+        image = pixels.float().div_(255).sub_(self._mean).div_(self._std)
+        output: Tensor = self._network(image)[:count]
+        if self.card.task == "classification":
+            return _to_numpy(functional.softmax(output, dim=1))
+        output = output[:, :, : height * self.scale, : width * self.scale]
+        if self.card.task == "nuclei":
+            return _to_numpy(functional.softmax(output, dim=1).permute(0, 2, 3, 1))
+        return _to_numpy(output.clamp(0, 1).mul_(255).round_().to(torch.uint8).permute(0, 2, 3, 1))
+
+    def _halve(self, tiles: NDArray[np.uint8]) -> None:
+        """Go on with half as many tiles at once after the device's memory ran out."""
+        if self._at_once == 1:
+            height, width = tiles.shape[1:3]
+            what = f"a tile of {height} x {width} px does not fit the memory of {self.device}"
+            raise DeviceError.about(self.card.name, what, "Take smaller tiles (--core-px), or --device cpu.")
+        self._at_once //= 2
+        torch.cuda.empty_cache()
+
+    def _check(self, tiles: NDArray[np.uint8]) -> None:
+        field = self.card.field_px
+        wanted = "(n, y, x, 3)" if field is None else f"(n, {field}, {field}, 3)"
+        fits = tiles.ndim == 4 and tiles.shape[3] == 3 and min(tiles.shape[1:3]) > 0
+        if not fits or tiles.dtype != np.uint8 or (field is not None and tiles.shape[1:3] != (field, field)):
+            msg = f"{self.card.name} wants uint8 {wanted}, not {tiles.dtype} {tiles.shape}"
+            raise ValueError(msg)
+
+    def _result_shape(self, tiles: NDArray[np.uint8]) -> tuple[int, ...]:
+        count, height, width = tiles.shape[:3]
+        if self.card.task == "classification":
+            return count, len(self.card.classes or ())
+        return count, height * self.scale, width * self.scale, len(self.card.classes or "RGB")
+
+
+class Cascade:
+    """Several super-resolution networks, one behind the other: x2 and x2 make x4. Between them lies uint8 RGB.
+
+    `card` describes the whole: its radius and stride are in px of the first input, its mpp is the one whose x-fold
+    enlargement the last network's output has, and its sha256 is the networks' own, joined.
+    """
+
+    def __init__(self, predictors: Sequence[Predictor]) -> None:
+        if not predictors or any(predictor.card.task != "superresolution" for predictor in predictors):
+            names = ", ".join(predictor.card.name for predictor in predictors) or "no network"
+            cure = "Name super-resolution bundles only."
+            raise BundleError.about(names, "only super-resolution networks can follow each other", cure)
+        self.predictors = tuple(predictors)
+        self.card = _joined([predictor.card for predictor in predictors])
+        self.device = predictors[0].device
+        self.precision: Precision = predictors[0].precision
+
+    @property
+    def scale(self) -> int:
+        """Last output's side over first input's side."""
+        return self.card.scale or 1
+
+    @property
+    def stride_px(self) -> int:
+        """What corners of tiles lie on a multiple of, in px of the first input."""
+        return self.card.stride_px
+
+    @property
+    def halo_px(self) -> int:
+        """First input's px to read around a core so that tiles join without a seam."""
+        return _round_up(self.card.receptive_radius_px or 0, self.stride_px)
+
+    def __call__(self, tiles: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Map (n, y, x, 3) uint8 RGB to (n, scale y, scale x, 3) uint8 RGB."""
+        for predictor in self.predictors:
+            tiles = predictor(tiles).astype(np.uint8, copy=False)
+        return tiles
+
+
+def load_predictor(bundle: str | Path, device: str = "auto", precision: str = "auto") -> Predictor:
+    """Return a bundle's network, ready on a device. What travels to workers is `functools.partial` of this.
+
+    Parameters
+    ----------
+    bundle
+        Name of a shipped bundle, or the path of a bundle's folder.
+    device
+        `auto` (the first CUDA device, else the CPU), `cpu`, `cuda` or `cuda:N`.
+    precision
+        `auto` (bf16 where the device computes it natively, else fp32), `fp32` or `bf16`.
+
+    Raises
+    ------
+    BundleError
+        if card or weights are not what they claim to be.
+    DeviceError
+        if there is no such device.
+    """
+    place = choose_device(device)
+    return Predictor(read_card(bundle), load_network(bundle), place, choose_precision(precision, place))
+
+
+def load_cascade(bundles: Sequence[str | Path], device: str = "auto", precision: str = "auto") -> Cascade:
+    """Return several super-resolution networks, one behind the other; the same bundle may come twice."""
+    loaded = {bundle: load_predictor(bundle, device, precision) for bundle in dict.fromkeys(bundles)}
+    return Cascade([loaded[bundle] for bundle in bundles])
+
+
+def choose_device(wanted: str) -> torch.device:
+    """Return the device that a word names; `auto` is the first CUDA device, else the CPU."""
+    if wanted == "auto":
+        wanted = "cuda:0" if torch.cuda.is_available() else "cpu"
+    cure = "Take --device auto, cpu, cuda or cuda:N."
+    try:
+        device = torch.device(wanted)
+    except RuntimeError as error:
+        raise DeviceError.about(wanted, "no such kind of device", cure) from error
+    if device.type == "cpu":
+        return torch.device("cpu")
+    if device.type != "cuda" or (device.index or 0) >= torch.cuda.device_count():
+        raise DeviceError.about(wanted, f"not among the {torch.cuda.device_count()} CUDA devices here", cure)
+    return torch.device("cuda", device.index or 0)
+
+
+def choose_precision(wanted: str, device: torch.device) -> Precision:
+    """Return `fp32` or `bf16`; `auto` is bf16 where the device has instructions for it, and does not imitate it."""
+    if wanted == "auto":
+        return "bf16" if _computes_bf16(device) else "fp32"
+    if wanted in ("fp32", "bf16"):
+        return "bf16" if wanted == "bf16" else "fp32"
+    raise DeviceError.about(wanted, "no such precision", "Take --precision auto, fp32 or bf16.")
+
+
+def _computes_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    # oneDNN says yes to any AVX-512, where it imitates bf16 slowly
+    native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return bool(native and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def _classified_at_once(device: torch.device) -> int:
+    return CLASSIFIED_AT_ONCE_CPU if device.type == "cpu" else CLASSIFIED_AT_ONCE_CUDA
+
+
+def _joined(cards: Sequence[Card]) -> Card:
+    """Return the card of a chain of super-resolution networks.
+
+    Behind networks that enlarge by s together, a radius of r px is ceil(r / s) px of the first input, and a stride of t
+    px asks the first input for t / gcd(t, s).
+    """
+    scale, radius_px, stride_px = 1, 0, 1
+    for card in cards:
+        radius_px += -(-(card.receptive_radius_px or 0) // scale)
+        stride_px = math.lcm(stride_px, card.stride_px // math.gcd(card.stride_px, scale))
+        scale *= card.scale or 1
+    return replace(
+        cards[0],
+        name="+".join(card.name for card in cards),
+        mpp=cards[-1].mpp * scale / (cards[-1].scale or 1),
+        scale=scale,
+        receptive_radius_px=radius_px,
+        stride_px=stride_px,
+        sha256="+".join(card.sha256 for card in cards),
+    )
+
+
+def _round_up(length_px: int, step_px: int) -> int:
+    return -(-length_px // step_px) * step_px
+
+
+def _to_numpy(output: Tensor) -> NDArray[np.uint8] | NDArray[np.float32]:
+    array: NDArray[np.uint8] | NDArray[np.float32] = output.cpu().numpy()
+    return array

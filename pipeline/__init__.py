@@ -1,0 +1,1 @@
+"""Where the pixels are, who owns them, and what is already done. No network is computed here."""

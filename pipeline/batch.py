@@ -1,0 +1,45 @@
+"""A few tiles of one stage of one slide, done and committed together: the unit that travels to a worker."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from pipeline.grid import Tile
+from pipeline.stage import Stage
+from pipeline.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Tiles that are committed together. `number` is the same in every run of the same plan."""
+
+    number: int
+    tiles: tuple[Tile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What every batch of a stage has in common."""
+
+    workspace: Workspace
+    stage: Stage
+
+
+@dataclass(frozen=True, slots=True)
+class BatchDone:
+    """What the driver hears of a batch: no pixels, no rows."""
+
+    number: int
+    tiles: int
+    core_px: int
+    seconds: float
+
+
+def run_batch(job: Job, batch: Batch) -> BatchDone:
+    """Do a batch where the pixels are, then commit it: the one function that runs on workers."""
+    start = time.perf_counter()
+    rows = job.stage.run(batch.tiles, job.workspace)
+    job.workspace.ledger(job.stage.name).commit(batch.number, rows)
+    area_px = sum(tile.core.area_px for tile in batch.tiles)
+    return BatchDone(batch.number, len(batch.tiles), area_px, time.perf_counter() - start)

@@ -1,0 +1,94 @@
+"""Patch classification: one row a patch, on a grid that depends on the slide's frame alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.geometry import Box, Frame
+from pipeline.grid import Tile, TileGrid
+from pipeline.ingest import tiles_near
+from pipeline.stage import Network
+from pipeline.stitch import Block
+from pipeline.tissue import TissueMask
+from pipeline.workspace import Workspace, predictor
+
+# A patch is judged when at least this share of it is tissue.
+LEAST_TISSUE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Classify:
+    """Judge the square patches whose first corners lie on multiples of stride_px."""
+
+    layer: str
+    """Path of the layer that is read."""
+    frame: Frame
+    level0: Frame
+    network: Network
+    core_px: int
+    stride_px: int
+    batch_tiles: int = 4
+
+    @property
+    def name(self) -> str:
+        """One ledger a classifier."""
+        return f"classification/{self.network.name}"
+
+    def tiles(self, tissue: TissueMask) -> Iterable[Tile]:
+        """Tiles in which a patch with enough tissue may begin."""
+        grid = TileGrid(self.frame, self.core_px, self.network.field_px)
+        return tiles_near(tissue, self.network.field_px * self.frame.mpp, grid)
+
+    def patches(self, core: Box, tissue: TissueMask) -> Iterator[Box]:
+        """The patches that a core owns, by their first corners, in reading order; they may overhang the frame."""
+        stride, side = self.stride_px, self.network.field_px
+        for y in range(-(-core.y // stride) * stride, core.y_end, stride):
+            for x in range(-(-core.x // stride) * stride, core.x_end, stride):
+                patch = Box(y, x, side, side)
+                if tissue.share(patch, self.frame) >= LEAST_TISSUE:
+                    yield patch
+
+    def run(self, tiles: Sequence[Tile], workspace: Workspace) -> pa.Table:
+        """Read a tile once, cut its patches out, judge them together."""
+        layer = workspace.store.layer(self.layer)
+        judge = predictor(self.network.load)
+        boxes, probabilities = [], []
+        for tile in tiles:
+            owned = list(self.patches(tile.core, workspace.tissue))
+            if not owned:
+                continue
+            read = tile.core.grow(self.network.field_px)
+            pixels = layer.read(read)
+            stack = np.stack([pixels[patch.relative_to(read).slices()] for patch in owned])
+            boxes += owned
+            probabilities.append(judge(stack))
+        return self._table(boxes, np.concatenate(probabilities) if probabilities else None)
+
+    def _table(self, boxes: Sequence[Box], probabilities: np.ndarray | None) -> pa.Table:
+        ratio = self.frame.mpp / self.level0.mpp
+        columns: dict[str, pa.Array] = {
+            "classifier": pa.array([self.network.name] * len(boxes), pa.string()),
+            "x_level0_px": pa.array([box.x * ratio for box in boxes], pa.float64()),
+            "y_level0_px": pa.array([box.y * ratio for box in boxes], pa.float64()),
+            "size_level0_px": pa.array([box.width * ratio for box in boxes], pa.float64()),
+        }
+        for index, label in enumerate(self.network.classes):
+            values = [] if probabilities is None else probabilities[:, index]
+            columns[f"p_{label}"] = pa.array(values, pa.float32())
+        return pa.table(columns)
+
+
+def patch_blocks(rows: pa.Table, classes: Sequence[str], heatmap: Frame, level0: Frame) -> list[Block]:
+    """Judged patches as blocks of a heat map's frame, whose pixels divide the patches without a rest."""
+    ratio = heatmap.pixels_per(level0)
+    probabilities = np.stack([rows[f"p_{label}"].to_numpy() for label in classes], axis=-1).astype(np.float32)
+    ys, xs, sides = (rows[f"{name}_level0_px"].to_numpy() * ratio for name in ("y", "x", "size"))
+    blocks = []
+    for y, x, side, values in zip(ys, xs, sides, probabilities, strict=True):
+        box = Box(round(y), round(x), round(side), round(side))
+        blocks.append(Block(heatmap.box.clip(box), values.reshape(1, 1, -1)))
+    return blocks

@@ -1,0 +1,129 @@
+"""Settings: frozen, checked when made, read from one TOML file a cohort. Unknown keys are errors."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal, get_args, get_type_hints
+
+from pipeline.errors import ConfigError
+from pipeline.ngff import CHUNK_PX, NgffVersion
+
+ReaderName = Literal["auto", "openslide", "tiffslide"]
+Precision = Literal["auto", "fp32", "bf16"]
+
+LEAST_MPP, MOST_MPP = 0.05, 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class SlideConfig:
+    """What is done to a slide. Every field changes results, so all are part of the plan that a folder is begun with."""
+
+    mpp: float | None = None
+    """um per level-0 pixel, where the file does not say or says it wrongly."""
+    target_mpp: float = 0.25
+    """Resolution that nuclei are segmented at; decides the super-resolution factor."""
+    sr: str = "auto"
+    """A bundle's name or path, `auto` (where the slide is too coarse) or `none`."""
+    nuclei: str = "nuclei-unet"
+    """A bundle's name or path, or `none`."""
+    classifiers: tuple[str, ...] = ("idc-hybrid",)
+    """Names or paths of bundles."""
+    tissue: str = "auto"
+    """`auto`, `all`, or the path of a mask image that is laid over the slide."""
+    device: str = "auto"
+    """`auto`, `cpu` or `cuda[:N]`."""
+    precision: Precision = "auto"
+    reader: ReaderName = "auto"
+    ngff: NgffVersion = "0.5"
+    core_px: int = 1024
+    """Side of the square of pixels that a tile owns; a multiple of 256."""
+
+    def __post_init__(self) -> None:
+        for name in ("mpp", "target_mpp"):
+            value = getattr(self, name)
+            if value is not None and not LEAST_MPP <= value <= MOST_MPP:
+                _refuse(name, value, f"um per pixel lie between {LEAST_MPP} and {MOST_MPP}")
+        if self.core_px < CHUNK_PX or self.core_px % CHUNK_PX:
+            _refuse("core_px", self.core_px, f"a core is a whole number of chunks: a multiple of {CHUNK_PX}")
+        for name, choices in (("precision", Precision), ("reader", ReaderName), ("ngff", NgffVersion)):
+            if getattr(self, name) not in get_args(choices):
+                _refuse(name, getattr(self, name), f"one of {', '.join(get_args(choices))}")
+        if not (self.device in ("auto", "cpu", "cuda") or self.device.removeprefix("cuda:").isdecimal()):
+            _refuse("device", self.device, "one of auto, cpu, cuda, cuda:0, cuda:1, ...")
+        if len(set(self.classifiers)) < len(self.classifiers):
+            _refuse("classifiers", ", ".join(self.classifiers), "each classifier once")
+
+    def as_dict(self) -> dict[str, Any]:
+        """All settings as plain values."""
+        return {**asdict(self), "classifiers": list(self.classifiers)}
+
+
+@dataclass(frozen=True, slots=True)
+class CohortConfig:
+    """Settings of a cohort: the same for every slide but for those that a slide has of its own."""
+
+    slide: SlideConfig = field(default_factory=SlideConfig)
+    overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Slide name to its own settings."""
+
+    def of(self, name: str) -> SlideConfig:
+        """The settings of one slide."""
+        return _changed(self.slide, self.overrides.get(name, {}), f"[slide.{name!r}]")
+
+    def changed(self, settings: Mapping[str, Any]) -> CohortConfig:
+        """With settings that were given on the command line; a slide's own settings still stand above them."""
+        return CohortConfig(_changed(self.slide, settings, "the command line"), self.overrides)
+
+
+def read_config(path: Path) -> CohortConfig:
+    """Read a cohort's TOML: fields of `SlideConfig` at the top, and under `[slide.NAME]` for one slide."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        msg = f"{path}: not a readable TOML file: {error}"
+        raise ConfigError(msg, "See docs/reference/config.md for what may stand in it.") from error
+    overrides = content.pop("slide", {})
+    if not isinstance(overrides, dict) or not all(isinstance(own, dict) for own in overrides.values()):
+        msg = f"{path}: `slide` holds the settings of single slides"
+        raise ConfigError(msg, 'Write them as a table: [slide."my-slide"]')
+    config = CohortConfig(_changed(SlideConfig(), content, str(path)), overrides)
+    for name in overrides:
+        config.of(name)
+    return config
+
+
+def _changed(config: SlideConfig, settings: Mapping[str, Any], where: str) -> SlideConfig:
+    known = {entry.name for entry in fields(SlideConfig)}
+    unknown = sorted(set(settings) - known)
+    if unknown:
+        msg = f"{where}: no such setting: {', '.join(unknown)}"
+        raise ConfigError(msg, f"Settings are: {', '.join(sorted(known))}.")
+    try:
+        return replace(config, **{name: _typed(name, value) for name, value in settings.items()})
+    except ConfigError as error:
+        msg = f"{where}: {error.what}"
+        raise ConfigError(msg, error.cure) from None
+
+
+def _typed(name: str, value: Any) -> Any:
+    """A TOML value as the field wants it; a wrong kind is refused rather than converted."""
+    wanted = get_type_hints(SlideConfig)[name]
+    if name == "classifiers" and isinstance(value, (list, tuple)) and all(isinstance(entry, str) for entry in value):
+        return tuple(value)
+    if wanted in (float, float | None) and type(value) in (int, float):
+        return float(value)
+    if (wanted is int and type(value) is int) or (wanted not in (int, float, float | None) and isinstance(value, str)):
+        return value
+    return _refuse(name, value, "a list of names" if name == "classifiers" else f"a {_kind(wanted)}")
+
+
+def _kind(wanted: Any) -> str:
+    return {int: "whole number", float: "number", float | None: "number"}.get(wanted, "text")
+
+
+def _refuse(name: str, value: object, wanted: str) -> None:
+    msg = f"{name} = {value!r} will not do"
+    raise ConfigError(msg, f"Wanted: {wanted}.")

@@ -1,0 +1,72 @@
+"""What can go wrong with slides and results, each with a way out.
+
+HistoloomError
+├── SlideError               something about one slide; the cohort goes on
+│   ├── UnreadableSlide      no reader opens it, or its pixels cannot be decoded
+│   ├── MissingResolution    no um per pixel in the file and none given
+│   ├── ImplausibleResolution  an um per pixel outside 0.05-20
+│   ├── CannotFeed           no layer of this slide has the resolution that a network was trained at
+│   └── NoTissue             the mask is empty
+├── StoreError               something about one output folder
+│   ├── PlanChanged          the folder was begun with other settings
+│   └── StoreBusy            another process works on it
+└── ConfigError              wrong settings; nothing was started
+
+Every message has two lines: what is wrong with which file, and what to do about it.
+"""
+
+
+class HistoloomError(Exception):
+    """Base of all errors that a person can act on."""
+
+    def __init__(self, what: str, cure: str = "") -> None:
+        """Say what is wrong (with the file's name) and, where known, the way out."""
+        super().__init__(what, cure)
+        self.what = what
+        self.cure = cure
+
+    def __str__(self) -> str:
+        """Both lines; the second only when there is a cure to name."""
+        return f"{self.what}\n{self.cure}" if self.cure else self.what
+
+
+class SlideError(HistoloomError):
+    """One slide cannot be worked on; the others can."""
+
+
+class UnreadableSlide(SlideError, OSError):
+    """No reader opens the file, or its pixels cannot be decoded."""
+
+    __str__ = HistoloomError.__str__
+
+
+class MissingResolution(SlideError, ValueError):
+    """The slide does not say how many um a pixel spans."""
+
+
+class ImplausibleResolution(SlideError, ValueError):
+    """The slide says something about its um per pixel that no microscope does."""
+
+
+class CannotFeed(SlideError, ValueError):
+    """A network wants a resolution that this slide and its settings do not offer."""
+
+
+class NoTissue(SlideError, ValueError):
+    """Nothing on the slide counts as tissue."""
+
+
+class StoreError(HistoloomError):
+    """An output folder cannot be used as it is."""
+
+
+class PlanChanged(StoreError, ValueError):
+    """An output folder was begun with other settings."""
+
+
+class StoreBusy(StoreError, RuntimeError):
+    """Another process writes to the same output folder."""
+
+
+class ConfigError(HistoloomError, ValueError):
+    """The settings are wrong; nothing was started."""

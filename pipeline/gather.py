@@ -1,0 +1,60 @@
+"""From the rows that batches committed to a slide's tables and heat maps; each is made whole again when made again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.classify import Classify, patch_blocks
+from pipeline.nuclei_table import merge_fragments, write_geojson_gz
+from pipeline.segment import Segment
+from pipeline.stitch import fold, table_blocks
+from pipeline.super_resolve import SuperResolve
+from pipeline.workspace import Workspace
+
+
+def gather_nuclei(workspace: Workspace, stage: Segment) -> int:
+    """Write nuclei.parquet and nuclei.geojson.gz; return how many nuclei there are."""
+    fragments = workspace.ledger(stage.name).fragments()
+    count = merge_fragments(fragments, workspace.nuclei_path)
+    write_geojson_gz(workspace.nuclei_path, workspace.folder / "nuclei.geojson.gz")
+    return count
+
+
+def gather_patches(workspace: Workspace, stages: Iterable[Classify]) -> dict[str, int]:
+    """Write patches.parquet, all classifiers one after another; return how many patches each judged."""
+    tables = {stage.network.name: patch_rows(workspace, stage) for stage in stages}
+    write_table(pa.concat_tables(tables.values(), promote_options="default"), workspace.patches_path)
+    return {name: table.num_rows for name, table in tables.items()}
+
+
+def patch_rows(workspace: Workspace, stage: Classify) -> pa.Table:
+    """One classifier's patches in reading order, whatever tiles they were judged in."""
+    rows = workspace.ledger(stage.name).rows()
+    return rows.sort_by([("y_level0_px", "ascending"), ("x_level0_px", "ascending")])
+
+
+def fold_patches(workspace: Workspace, stage: Classify, core_px: int) -> None:
+    """Fill the finest level of a classifier's heat map."""
+    layer = workspace.store.layer(f"heatmaps/{stage.network.name}/0")
+    blocks = patch_blocks(patch_rows(workspace, stage), stage.network.classes, layer.frame, stage.level0)
+    fold(blocks, layer, core_px)
+
+
+def fold_consistency(workspace: Workspace, stage: SuperResolve, group: str, core_px: int) -> float:
+    """Fill the finest level of the consistency map; return the root mean square over all of it."""
+    blocks = table_blocks(workspace.ledger(stage.name).rows())
+    fold(blocks, workspace.store.layer(f"{group}/0"), core_px)
+    total = sum(float((block.values.astype(float) ** 2).sum()) for block in blocks)
+    cells = sum(block.values.size for block in blocks)
+    return (total / cells) ** 0.5 if cells else 0.0
+
+
+def write_table(table: pa.Table, path: Path) -> None:
+    """Write a Parquet file in one step."""
+    draft = path.with_name(f".{path.name}.tmp")
+    pq.write_table(table, draft, compression="zstd")
+    draft.replace(path)

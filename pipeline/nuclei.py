@@ -1,0 +1,187 @@
+"""From a network's probabilities to whole nuclei, each found once, the same in every tile that sees it.
+
+The steps are the usual ones of a {background, interior, contour} network (DCAN, Chen et al. 2016): interiors are
+seeds, split at necks by the maxima of their distance transform, then grown over the contour to the foreground's edge.
+What is not usual is that **every step is local**: a nucleus is decided by the probabilities at most
+`NucleiParameters.halo_px` away from the core that owns it, and by nothing else, so that tiles of any size give the same
+nuclei to the bit. docs/explanation/nuclei.md has the argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.segmentation import watershed
+
+from pipeline.errors import ConfigError
+from pipeline.geometry import Box, Frame
+from pipeline.nuclei_measure import measure
+
+Labels = NDArray[np.int32]
+Keep = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.bool_]]
+
+INTERIOR, CONTOUR = 1, 2
+
+_EIGHT = np.ones((3, 3), bool)
+
+
+@dataclass(frozen=True, slots=True)
+class NucleiParameters:
+    """How probabilities become nuclei. Lengths are in px of the network's output; the defaults suit 0.25 um/px."""
+
+    threshold: float = 0.5
+    """A pixel is nucleus when interior + contour exceed this."""
+    seed_threshold: float = 0.5
+    """A pixel is a seed when interior exceeds this, and contour."""
+    neck_depth_px: float = 1.0
+    """h of the h-maxima: two humps of the distance transform are two nuclei when the saddle lies this much below both."""
+    min_seed_area_px: int = 4
+    """A seed of fewer pixels starts no nucleus of its own."""
+    min_area_px: int = 16
+    """A nucleus of fewer pixels (1 um2 at 0.25 um/px) is dropped."""
+    max_diameter_px: int = 100
+    """A nucleus with a longer side along y or x (25 um at 0.25 um/px) is dropped: it would not fit into a halo."""
+    max_growth_px: int = 8
+    """How far a nucleus extends over the contour from its seed, in steps from pixel to pixel."""
+
+    def __post_init__(self) -> None:
+        ranges = {
+            "threshold": 0 < self.threshold < 1,
+            "seed_threshold": 0 < self.seed_threshold < 1,
+            "neck_depth_px": self.neck_depth_px > 0,
+            "min_seed_area_px": self.min_seed_area_px >= 1,
+            "min_area_px": self.min_area_px >= 1,
+            "max_diameter_px": self.max_diameter_px >= 1,
+            "max_growth_px": self.max_growth_px >= 0,
+        }
+        wrong = [f"{name} = {getattr(self, name)!r}" for name, holds in ranges.items() if not holds]
+        if wrong:
+            msg = f"nuclei cannot be told apart with {', '.join(wrong)}"
+            raise ConfigError(msg, "See docs/explanation/nuclei.md for what each number means.")
+
+    @classmethod
+    def from_card(cls, postprocessing: Mapping[str, Any]) -> NucleiParameters:
+        """The `postprocessing` of a bundle's card; what it does not say keeps its default, unknown keys are an error."""
+        known = [field.name for field in fields(cls)]
+        unknown = sorted(set(postprocessing) - set(known))
+        if unknown:
+            msg = f"the bundle's postprocessing has unknown keys: {', '.join(unknown)}"
+            raise ConfigError(msg, f"Known are {', '.join(known)}.")
+        return cls(**postprocessing)
+
+    @property
+    def halo_px(self) -> int:
+        """How far around a core probabilities must be right for the nuclei it owns to be those of the whole slide."""
+        return self.max_diameter_px + self.max_growth_px + 3 * _MAX_EROSION_PX + 2
+
+
+# Clusters wider than any nucleus come apart at necks of up to twice this.
+_MAX_EROSION_PX = 4
+
+
+def segment(probabilities: NDArray[np.float32], parameters: NucleiParameters) -> Labels:
+    """Label the nuclei of a (y, x, 3) {background, interior, contour} map: (y, x), 0 between them, numbered from 1.
+
+    Every label is one 4-connected region without holes. What lies inside a nucleus belongs to it.
+    """
+    interior, contour = probabilities[..., INTERIOR], probabilities[..., CONTOUR]
+    foreground = interior + contour > parameters.threshold
+    seeds = (interior > parameters.seed_threshold) & (interior > contour) & foreground
+    labels = _separate(_without_specks(seeds, parameters.min_seed_area_px), parameters)
+    labels = _grow(labels, foreground, parameters.max_growth_px)
+    return _fill_enclosed(_drop_implausible(labels, parameters))
+
+
+def owned_nuclei(  # noqa: PLR0913 - one call a tile: what was seen, where it lies, what is wanted
+    probabilities: NDArray[np.float32], read: Box, core: Box, frame: Frame, level0: Frame, keep: Keep | None,
+    parameters: NucleiParameters,
+) -> pa.Table:  # fmt: skip
+    """Rows (`nuclei_measure.SCHEMA`) of the nuclei whose centroids lie in `core`, sorted by centroid.
+
+    Parameters
+    ----------
+    probabilities
+        (y, x, 3) over `read`; right at least `parameters.halo_px` around `core`, or up to the frame's border.
+    keep
+        Which centroids, (y, x) in px of `frame`, lie where nuclei are wanted; all when None.
+    """
+    if probabilities.shape[:2] != read.shape:
+        msg = f"probabilities of {probabilities.shape[:2]} px do not cover a read box of {read.shape} px"
+        raise ValueError(msg)
+    labels = segment(probabilities, parameters)
+    nucleus = probabilities[..., INTERIOR] + probabilities[..., CONTOUR]
+    cut = _cut_by_the_tile(labels, read, frame)
+
+    def owned(y: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.bool_]:
+        inside = (core.y <= y) & (y < core.y_end) & (core.x <= x) & (x < core.x_end)
+        inside[cut - 1] = False
+        if keep is not None:
+            inside[inside] = keep(y[inside], x[inside])
+        return inside
+
+    return measure(labels, nucleus, read, frame, level0, owned)
+
+
+def _cut_by_the_tile(labels: Labels, read: Box, frame: Frame) -> Labels:
+    """Labels that reach a side of `read` beyond which the frame goes on; at the frame's own border all is seen."""
+    sides = [
+        labels[0] if read.y > 0 else None,
+        labels[-1] if read.y_end < frame.height else None,
+        labels[:, 0] if read.x > 0 else None,
+        labels[:, -1] if read.x_end < frame.width else None,
+    ]
+    reached = np.unique(np.concatenate([side for side in sides if side is not None] or [labels[:0, 0]]))
+    return reached[reached > 0]
+
+
+def _without_specks(seeds: NDArray[np.bool_], min_area_px: int) -> Labels:
+    """4-connected components of at least min_area_px, numbered from 1."""
+    components, _ = ndimage.label(seeds, output=np.int32)
+    return _renumber(components, np.bincount(components.ravel()) >= min_area_px)
+
+
+def _renumber(labels: Labels, stays: NDArray[np.bool_]) -> Labels:
+    """Only the labels that stay, numbered from 1 in their old order; `stays` has an entry a label, 0 included."""
+    stays[0] = False
+    return np.where(stays, np.cumsum(stays), 0).astype(np.int32)[labels]
+
+
+def _separate(components: Labels, parameters: NucleiParameters) -> Labels:
+    """Split components of seeds into one label a nucleus."""
+    if not components.any():
+        return components
+    # A border of background: else a map that is all seed would have no distance at all.
+    distance = ndimage.distance_transform_edt(np.pad(components > 0, 1))[1:-1, 1:-1]
+    components = _take_clusters_apart(components, distance, parameters)
+    return _split_at_necks(components, distance, parameters)
+
+
+def _too_wide(labels: Labels, max_diameter_px: int) -> NDArray[np.bool_]:
+    """Whether each label, 0 included, spans more than max_diameter_px along y or x."""
+    wide = [False]
+    for box in ndimage.find_objects(labels):
+        wide.append(box is not None and max(side.stop - side.start for side in box) > max_diameter_px)
+    return np.array(wide)
+
+
+def _take_clusters_apart(components: Labels, distance: NDArray[np.float64], parameters: NucleiParameters) -> Labels:
+    """Erode what is wider than a nucleus, pixel by pixel, and keep the pieces it falls into.
+
+    A tile may see only a part of such a cluster, so it cannot be split by looking at all of it. Pieces of
+    {distance > depth} and their surroundings look the same wherever they are seen whole. Pixels that no piece reaches
+    become the last label; being in many places, it is too wide to be taken for a nucleus or harmless.
+    """
+    for depth_px in range(1, _MAX_EROSION_PX + 1):
+        wide = _too_wide(components, parameters.max_diameter_px)[components]
+        pieces = _without_specks(wide & (distance > depth_px), parameters.min_seed_area_px)
+        if not pieces.any():
+            break
+        pieces = _grow(pieces, np.where(wide, components, 0), steps=2 * depth_px)
+        components = np.where(wide, pieces + components.max() * (pieces > 0), components)
+    return components

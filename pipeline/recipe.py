@@ -1,0 +1,175 @@
+"""Which layers a slide's store gets, and which stages fill them: laid once, before any pixel is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from pipeline.classify import Classify
+from pipeline.geometry import Frame
+from pipeline.ingest import Ingest
+from pipeline.ngff import CHUNK_PX, Heatmap, Pyramid
+from pipeline.pyramid import Halve, Method
+from pipeline.resolution import choose_layer, heatmap_level
+from pipeline.segment import DrawNuclei, Segment
+from pipeline.stage import Network
+from pipeline.store import SlideStore
+from pipeline.super_resolve import SuperResolve
+
+CONSISTENCY = "qc/sr-consistency"
+
+# Half the longest nucleus, in um: what a nucleus owned by a core may reach beyond it.
+NUCLEUS_REACH_UM = 12.0
+
+# The mask's own pixels are some um wide; a stage's reach is rounded up by this, never down.
+_SLACK_UM = 16.0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One slide, its networks, and all that follows from them."""
+
+    slide: str
+    level0: Frame
+    base: Frame
+    core_px: int
+    sr: Network | None = None
+    nuclei: Network | None = None
+    classifiers: tuple[Network, ...] = ()
+
+    @cached_property
+    def pyramids(self) -> dict[str, Pyramid]:
+        """Group to levels, of the images: '' and, where the slide is super-resolved, 'sr'."""
+        pyramids = {"": Pyramid.over(self.base)}
+        if self.sr:
+            pyramids["sr"] = Pyramid.over(self.base.finer(self.sr.scale))
+        return pyramids
+
+    @property
+    def layers(self) -> dict[str, Frame]:
+        """Path to frame, of every level of every image."""
+        return {
+            f"{group}/{level}".lstrip("/"): frame
+            for group, pyramid in self.pyramids.items()
+            for level, frame in enumerate(pyramid.levels)
+        }
+
+    @property
+    def heatmap_pyramid(self) -> Pyramid:
+        """Heat maps lie on the pixels of a coarser level of the image."""
+        levels = self.pyramids[""].levels
+        return Pyramid.over(levels[heatmap_level(levels)])
+
+    @property
+    def heatmap_shrink(self) -> int:
+        """Pixels of the base frame along a side of a heat map's pixel."""
+        return 2 ** heatmap_level(self.pyramids[""].levels)
+
+    @cached_property
+    def segment(self) -> Segment | None:
+        """Nuclei, read from the layer nearest to what the network was trained at."""
+        if not self.nuclei:
+            return None
+        layer = choose_layer(self.layers, self.nuclei.mpp, self.nuclei.name, self.slide)
+        frame = self.layers[layer]
+        stride = self.nuclei.stride_px
+        halo_px = self.nuclei.halo_px + -(-frame.um_to_px(NUCLEUS_REACH_UM) // stride) * stride
+        return Segment(layer, frame, self.level0, self.nuclei, self.core_px, halo_px)
+
+    @property
+    def nuclei_group(self) -> str | None:
+        """Where the label image of the nuclei lies: beside the image that they were found in."""
+        if not self.segment:
+            return None
+        return "sr/labels/nuclei" if self.segment.layer.startswith("sr/") else "labels/nuclei"
+
+    @property
+    def draw(self) -> DrawNuclei | None:
+        """Draws the label image over the finest level of the image that nuclei were found in."""
+        if self.nuclei_group is None:
+            return None
+        frame = self.pyramids["sr" if self.nuclei_group.startswith("sr/") else ""].levels[0]
+        return DrawNuclei(self.nuclei_group, frame, self.level0, self.core_px)
+
+    @cached_property
+    def classify(self) -> tuple[Classify, ...]:
+        """One stage a classifier; patches overlap by half, so that a heat map's cell is the mean of four."""
+        stages = []
+        for network in self.classifiers:
+            layer = choose_layer(self.layers, network.mpp, network.name, self.slide)
+            stride_px = max(1, network.field_px // 2)
+            stages.append(Classify(layer, self.layers[layer], self.level0, network, self.core_px, stride_px))
+        return tuple(stages)
+
+    @property
+    def super_resolve(self) -> SuperResolve | None:
+        """Super-resolution, as far around tissue as the search for nuclei looks."""
+        if not self.sr:
+            return None
+        # Cores keep their size in the frame that is written, so that memory does not grow with the scale; not below a
+        # chunk in the frame that is read, where the halo would outweigh them.
+        core_px = max(self.core_px // self.sr.scale, CHUNK_PX)
+        return SuperResolve(self.base, self.sr, core_px, self._sr_reach_um, self.heatmap_shrink)
+
+    @property
+    def ingest(self) -> Ingest:
+        """The slide's pixels, as far around tissue as any later stage looks."""
+        return Ingest(self.base, self.core_px, self._base_reach_um)
+
+    @property
+    def _nuclei_reach_um(self) -> float:
+        return self.segment.halo_px * self.segment.frame.mpp + _SLACK_UM if self.segment else 0.0
+
+    @property
+    def _sr_reach_um(self) -> float:
+        return self._nuclei_reach_um if self.nuclei_group == "sr/labels/nuclei" else 0.0
+
+    @property
+    def _base_reach_um(self) -> float:
+        reaches = [stage.network.field_px * stage.frame.mpp + _SLACK_UM for stage in self.classify]
+        reaches.append(self._sr_reach_um if self.sr else self._nuclei_reach_um)
+        if self.sr:
+            reaches[-1] += self.sr.halo_px * self.base.mpp + _SLACK_UM
+        if self.nuclei_group == "labels/nuclei":
+            reaches.append(self._nuclei_reach_um)
+        return max(reaches)
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """All networks that have a part in it."""
+        return tuple(network for network in (self.sr, self.nuclei, *self.classifiers) if network)
+
+    def refuse_what_cannot_be_fed(self) -> None:
+        """Raise `CannotFeed`, before any work, when no layer will have the resolution that a network wants."""
+        _ = self.segment, self.classify
+
+    def create_layers(self, store: SlideStore) -> None:
+        """Make every layer, empty; those that an interrupted run made stay as they are."""
+        for group, pyramid in self.pyramids.items():
+            store.create_image(group, self.slide, pyramid, self.core_px)
+        store.create_labels("labels/tissue", self.pyramids[""], self.core_px, "uint8")
+        if self.nuclei_group:
+            image = "sr" if self.nuclei_group.startswith("sr/") else ""
+            store.create_labels(self.nuclei_group, self.pyramids[image], self.core_px)
+        for group, content in self.heatmaps.items():
+            store.create_heatmap(group, self.heatmap_pyramid, content, self.core_px)
+
+    @property
+    def heatmaps(self) -> dict[str, Heatmap]:
+        """Group to content, of every heat map."""
+        maps = {f"heatmaps/{network.name}": Heatmap(network.classes, self.base) for network in self.classifiers}
+        if self.sr:
+            maps[CONSISTENCY] = Heatmap(("rms difference",), self.base, end=0.1)
+        return maps
+
+    def coarser(self, group: str) -> Iterator[Halve]:
+        """The stages that build the pyramid of a group, finest first."""
+        image = "sr" if group.startswith("sr") else ""
+        pyramid = self.heatmap_pyramid if group in self.heatmaps else self.pyramids[image]
+        method: Method = "nearest" if "labels/" in group else "mean"
+        reach_um: float | None = self._sr_reach_um if image == "sr" else self._base_reach_um
+        if group in self.heatmaps:
+            reach_um = None
+        for level, frame in enumerate(pyramid.levels[1:], start=1):
+            yield Halve(group, level, frame, self.core_px, method, reach_um)

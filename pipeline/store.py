@@ -1,0 +1,204 @@
+"""One OME-Zarr store a slide: layers of pixels that tiles read and write. The only importer of zarr.
+
+Layers are written by whole shards, so that no two writers ever meet in one file. Two writers in one shard lose pixels
+silently; `Layer.write` therefore refuses a box that is not made of whole shards (the frame's far edges excepted).
+Arrays are (c, y, x) in the store and (y, x, c) everywhere else; this module alone transposes.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import BloscCodec
+
+from pipeline import ngff
+from pipeline.errors import StoreError
+from pipeline.geometry import Box, Frame
+from pipeline.ngff import CHUNK_PX, SHARD_PX, NgffVersion, Pyramid
+
+# In Rust, several times as fast as zarr's own pipeline on sharded arrays; leaves zarr 2 arrays to the latter.
+zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"})
+
+
+def shard_px(core_px: int) -> int:
+    """The side of a shard for layers written by cores of core_px: at most 1,024 and a whole part of the core."""
+    return math.gcd(core_px, SHARD_PX)
+
+
+class Layer:
+    """One level of one image in a store: a frame of pixels, axes (y, x) or (y, x, c)."""
+
+    def __init__(self, array: zarr.Array[Any], frame: Frame, written_by_px: int) -> None:
+        self._array = array
+        self.frame = frame
+        self._written_by_px = written_by_px
+
+    @property
+    def channels(self) -> int:
+        """How many values a pixel has; 0 for label images, whose arrays have no channel axis."""
+        return int(self._array.shape[0]) if self._array.ndim == 3 else 0
+
+    @property
+    def fill(self) -> Any:
+        """The value of pixels that were never written."""
+        return self._array.fill_value
+
+    def read(self, box: Box) -> NDArray[Any]:
+        """The pixels of `box` as (y, x, c), or (y, x) for labels; the fill value outside the frame."""
+        inside = self.frame.box.clip(box)
+        rows, columns = inside.slices()
+        if self.channels:
+            pixels = np.moveaxis(np.asarray(self._array[:, rows, columns]), 0, -1)
+        else:
+            pixels = np.asarray(self._array[rows, columns])
+        if inside == box:
+            return np.ascontiguousarray(pixels)
+        framed = np.full((*box.shape, *pixels.shape[2:]), self.fill, pixels.dtype)
+        framed[inside.relative_to(box).slices()] = pixels
+        return framed
+
+    def write(self, box: Box, pixels: NDArray[Any]) -> None:
+        """Write (y, x, c) or (y, x) pixels over `box`, which must be whole shards."""
+        self._refuse_partial_shards(box)
+        rows, columns = box.slices()
+        if self.channels:
+            self._array[:, rows, columns] = np.ascontiguousarray(np.moveaxis(pixels, -1, 0))
+        else:
+            self._array[rows, columns] = pixels
+
+    def _refuse_partial_shards(self, box: Box) -> None:
+        unit = self._written_by_px
+        whole = box.y % unit == 0 and box.x % unit == 0
+        whole &= box.y_end % unit == 0 or box.y_end == self.frame.height
+        whole &= box.x_end % unit == 0 or box.x_end == self.frame.width
+        if not (whole and self.frame.box.encloses(box)):
+            msg = f"{self._array.store_path}: {box} is not made of whole shards of {unit} px"
+            raise StoreError(msg, "Write by cores that are a multiple of the shard.")
+
+
+class SlideStore:
+    """The OME-Zarr store of one slide, in a local folder."""
+
+    def __init__(self, path: Path, version: NgffVersion = "0.5") -> None:
+        self.path = path
+        self.version: NgffVersion = version
+
+    def create_image(self, group: str, name: str, pyramid: Pyramid, core_px: int) -> None:
+        """An RGB image in `group` ('' for the root), white where nothing is written."""
+        attributes = ngff.image(self.version, name, pyramid)
+        self._create(group, attributes, pyramid, core_px, channels=3, dtype="uint8", fill=255)
+
+    def create_labels(self, group: str, pyramid: Pyramid, core_px: int, dtype: str = "uint32") -> None:
+        """A label image in `group` ('labels/tissue', 'sr/labels/nuclei'); 0 where nothing is written."""
+        parent, _, name = group.rpartition("/")
+        self._create(group, ngff.labels(self.version, name, pyramid), pyramid, core_px, 0, dtype, 0)
+        self._describe(parent, ngff.label_list(self.version, self._members(parent)))
+
+    def create_heatmap(self, group: str, pyramid: Pyramid, content: ngff.Heatmap, core_px: int) -> None:
+        """A float32 heat map in `group` ('heatmaps/idc-hybrid'); NaN where nothing is written."""
+        parent, _, name = group.rpartition("/")
+        attributes = ngff.heatmap(self.version, name, pyramid, content)
+        self._create(group, attributes, pyramid, core_px, len(content.channels), "float32", float("nan"))
+        self._describe(parent, ngff.folder(self.version, self._members(parent)))
+
+    def layer(self, path: str) -> Layer:
+        """The layer at '0', 'sr/0', 'labels/tissue/2', ..., ready to be read and written."""
+        group, _, level = path.rpartition("/")
+        try:
+            array = zarr.open_array(str(self.path), path=path, mode="r+")
+        except (FileNotFoundError, KeyError) as error:
+            msg = f"{self.path}: there is no layer {path}"
+            raise StoreError(msg, "Run the slide again; what is missing is made.") from error
+        return Layer(array, self.pyramid(group).levels[int(level)], (array.shards or array.chunks)[-1])
+
+    def pyramid(self, group: str) -> Pyramid:
+        """The frames of the image in `group`, read from its metadata."""
+        multiscales = self._metadata(group)["multiscales"][0]
+        frames = []
+        for dataset in multiscales["datasets"]:
+            array = zarr.open_array(str(self.path), path=_join(group, dataset["path"]), mode="r")
+            mpp = dataset["coordinateTransformations"][0]["scale"][-1]
+            frames.append(Frame(int(array.shape[-2]), int(array.shape[-1]), float(mpp)))
+        return Pyramid(tuple(frames))
+
+    def classes(self, group: str) -> list[str]:
+        """The names of the channels of an image or heat map."""
+        return [channel["label"] for channel in self._metadata(group)["omero"]["channels"]]
+
+    def images(self, parent: str) -> list[str]:
+        """The names of the images inside `parent` ('heatmaps', 'labels', 'qc'); none when it does not exist."""
+        return [name for name in self._members(parent) if self.has(_join(parent, name))]
+
+    def has(self, group: str) -> bool:
+        """Whether `group` holds an image."""
+        try:
+            return "multiscales" in self._metadata(group)
+        except (FileNotFoundError, KeyError):
+            return False
+
+    def _metadata(self, group: str) -> dict[str, Any]:
+        attributes = dict(zarr.open_group(str(self.path), path=group, mode="r").attrs)
+        return dict(attributes.get("ome", attributes))  # type: ignore[arg-type]
+
+    def _members(self, group: str) -> list[str]:
+        folder = self.path / group
+        return sorted(entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
+
+    def _describe(self, group: str, attributes: ngff.Attributes) -> None:
+        """Make `group` and all groups above it; give it its attributes."""
+        zarr_format = 3 if self.version == "0.5" else 2
+        parts = [part for part in group.split("/") if part]
+        for depth in range(len(parts)):
+            zarr.open_group(str(self.path), path="/".join(parts[:depth]), mode="a", zarr_format=zarr_format)
+        made = zarr.open_group(str(self.path), path=group, mode="a", zarr_format=zarr_format)
+        made.update_attributes(attributes)
+
+    def _create(
+        self, group: str, attributes: ngff.Attributes, pyramid: Pyramid, core_px: int, channels: int, dtype: str,
+        fill: float,
+    ) -> None:  # fmt: skip
+        lead = (channels,) if channels else ()
+        self._describe(group, attributes)
+        for level, frame in enumerate(pyramid.levels):
+            path = _join(group, str(level))
+            if any((self.path / path / name).is_file() for name in ("zarr.json", ".zarray")):
+                continue  # an interrupted run made it; what it holds is kept
+            zarr.create_array(
+                str(self.path),
+                name=path,
+                shape=(*lead, *frame.shape),
+                dtype=dtype,
+                fill_value=fill,
+                config={"write_empty_chunks": False},
+                **self._layout(lead, core_px),
+            )
+
+    def _layout(self, lead: tuple[int, ...], core_px: int) -> dict[str, Any]:
+        """Chunks and codecs: the same at every level of every image (Viv wants it), all channels in one chunk."""
+        chunk = math.gcd(core_px, CHUNK_PX)
+        if self.version == "0.4":
+            from numcodecs import Blosc
+
+            return {
+                "zarr_format": 2,
+                "chunks": (*lead, chunk, chunk),
+                "compressors": Blosc("zstd", clevel=1, shuffle=Blosc.BITSHUFFLE),
+                "chunk_key_encoding": {"name": "v2", "separator": "/"},
+            }
+        shard = shard_px(core_px)
+        return {
+            "zarr_format": 3,
+            "chunks": (*lead, chunk, chunk),
+            "shards": (*lead, shard, shard),
+            "compressors": [BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle")],
+            "dimension_names": ["c", "y", "x"] if lead else ["y", "x"],
+        }
+
+
+def _join(group: str, name: str) -> str:
+    return f"{group}/{name}" if group else name

@@ -1,0 +1,263 @@
+"""The TIFF family (Aperio SVS, generic, OME-TIFF, flat): opened by tiffslide, tiles decoded straight from the file.
+
+tiffslide reads through a zarr store whose reads wait for each other. Here a box's tiles are fetched with positioned
+reads on one file descriptor and decoded where they are asked for: no lock, no cache, no handle a thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from tifffile import COMPRESSION, PHOTOMETRIC
+from tiffslide import TiffSlide
+
+from pipeline.geometry import Box
+from pipeline.readers import ReaderLevel, StatedResolution, as_number, grey16_to_grey8, refuse_bomb
+
+# tifffile reports every oddity of a file on its logger; what matters comes as an exception.
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+
+_UM_PER_UNIT = {"INCH": 25_400.0, "CENTIMETER": 10_000.0, "MILLIMETER": 1_000.0, "MICROMETER": 1.0}
+_UM_PER_OME_UNIT = {"nm": 1e-3, "µm": 1.0, "um": 1.0, "mm": 1e3, "cm": 1e4}
+_IMAGEJ_MICRONS = {"micron", "microns", "um", "µm", "\\u00B5m"}
+# Their tiles are placed by the maker's own rules, which openslide knows and a plain TIFF reader does not.
+_OPENSLIDE_ONLY = ("scn", "bif", "ndpi", "philips")
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """The pages of one level: one page, or three where every colour has its own."""
+
+    pages: tuple[Any, ...]
+    shape: tuple[int, int]
+
+
+class TiffReader:
+    """A TIFF as a slide: its largest picture of two dimensions, with the smaller copies of it as levels."""
+
+    name = "tiffslide"
+
+    def __init__(self, path: Path) -> None:
+        with TiffSlide(path) as slide:
+            tiff = slide.ts_tifffile
+            foreign = [kind for kind in _OPENSLIDE_ONLY if getattr(tiff, f"is_{kind}")]
+            if foreign:
+                msg = f"a {foreign[0]} file; tiffslide does not place its tiles as its maker does"
+                raise ValueError(msg)
+            series = _largest_picture(tiff)
+            aperio = slide.properties if tiff.is_svs else {}
+            self.vendor = "aperio" if tiff.is_svs else "ome-tiff" if tiff.is_ome else "generic-tiff"
+            self.objective_power = as_number(aperio.get("tiffslide.objective-power"))
+            self.stated = _stated(tiff, series, as_number(aperio.get("aperio.MPP")))
+            self._levels = _levels(tiff, series)
+            self._whole = _whole_picture(series)
+        height, width = self._levels[0].shape
+        self.levels = tuple(
+            ReaderLevel(level.shape, (height / level.shape[0] + width / level.shape[1]) / 2) for level in self._levels
+        )
+        self._file = path.open("rb", buffering=0)
+
+    def read(self, level: int, box: Box) -> NDArray[np.uint8]:
+        """Return the (y, x, 3) pixels of a box inside the level; tiles that the file leaves out are white."""
+        if self._whole is not None:
+            return self._whole[box.slices()].copy()
+        pages = self._levels[level].pages
+        planes = [plane for page in pages for plane in self._planes(page, box)]
+        samples = planes[0] if len(planes) == 1 else np.concatenate(planes, axis=2)
+        return _rgb8(samples, pages[0], pages[0].bitspersample)
+
+    def _planes(self, page: Any, box: Box) -> NDArray[Any]:
+        """Return (planes, y, x, samples) as stored: one plane, or one a sample where the page keeps them apart."""
+        planes, _, _, _, samples = page.shaped
+        white = 0 if page.photometric == PHOTOMETRIC.MINISWHITE else 2**page.bitspersample - 1
+        stored = np.full((planes, box.height, box.width, samples), white, page.dtype)
+        for index, plane, place in _tiles(page, box):
+            tile = self._decode(page, index)
+            if tile is not None:
+                inside = place.clip(box)
+                stored[(plane, *inside.relative_to(box).slices())] = tile[inside.relative_to(place).slices()]
+        return stored
+
+    def _decode(self, page: Any, index: int) -> NDArray[Any] | None:
+        """Return one tile (y, x, samples); None when the file holds no bytes for it."""
+        offset, count = page.dataoffsets[index], page.databytecounts[index]
+        if not count:
+            return None
+        data = os.pread(self._file.fileno(), count, offset)
+        if len(data) < count:
+            msg = f"the file ends inside tile {index}: {len(data)} of its {count} bytes are there"
+            raise EOFError(msg)
+        tables = {"jpegtables": page.jpegtables} if page.jpegtables is not None else {}
+        tile: NDArray[Any] = page.decode(data, index, **tables)[0][0]
+        return tile
+
+    def close(self) -> None:
+        """Close the file descriptor; tiffslide's own was closed once the tables were read."""
+        self._file.close()
+
+
+def _tiles(page: Any, box: Box) -> Iterator[tuple[int, int, Box]]:
+    """(index, plane, place in the page) of every tile that touches the box."""
+    planes, _, height, width, _ = page.shaped
+    tile_height, tile_width = page.tilelength, page.tilewidth
+    rows, columns = -(-height // tile_height), -(-width // tile_width)
+    for plane in range(planes):
+        for row in range(box.y // tile_height, -(-box.y_end // tile_height)):
+            for column in range(box.x // tile_width, -(-box.x_end // tile_width)):
+                place = Box(row * tile_height, column * tile_width, tile_height, tile_width)
+                yield (plane * rows + row) * columns + column, plane, place
+
+
+def _largest_picture(tiff: Any) -> Any:
+    """Return the largest series that is one picture in grey or RGB, of 8 or 16 bits."""
+    pictures = [series for series in tiff.series if _is_picture(series)]
+    if not pictures:
+        found = ", ".join(f"{series.axes} {series.shape} {series.dtype}" for series in tiff.series[:3])
+        msg = f"no picture of two dimensions in grey or RGB; the file holds {found or 'nothing'}"
+        raise ValueError(msg)
+    return max(pictures, key=lambda series: series.size)
+
+
+def _is_picture(series: Any) -> bool:
+    channels = {"YX": 1, "YXS": series.shape[-1], "SYX": series.shape[0], "CYX": series.shape[0]}.get(series.axes)
+    if channels not in {1, 3, 4} or (series.axes == "CYX" and channels != 3):
+        return False
+    return series.dtype in (np.uint8, np.uint16, np.bool_) and _colour_is_known(series.pages[0])
+
+
+def _colour_is_known(page: Any) -> bool:
+    """Whether decoding gives grey, RGB or palette indices: some codecs hand out luma and chroma as they are."""
+    if page.compression == COMPRESSION.APERIO_JP2000_YCBC:
+        return False
+    if page.photometric == PHOTOMETRIC.YCBCR:
+        return page.compression in {COMPRESSION.OJPEG, COMPRESSION.JPEG, COMPRESSION.WEBP}
+    return page.photometric in {PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.RGB, PHOTOMETRIC.PALETTE}
+
+
+def _levels(tiff: Any, series: Any) -> tuple[_Level, ...]:
+    """Return the levels, largest first: those of the series, and copies that tifffile lists as series of their own.
+
+    tifffile groups pages by size and misses levels whose rounding it does not expect.
+    """
+    picture = series.pages[0]
+    height, width = picture.imagelength, picture.imagewidth
+    if not picture.is_tiled:
+        return (_Level((picture,), (height, width)),)
+    levels = {(level.pages[0].imagelength, level.pages[0].imagewidth): tuple(level.pages) for level in series.levels}
+    for other in tiff.series:
+        page = other.pages[0]
+        shape = page.imagelength, page.imagewidth
+        alike = (page.dtype, page.samplesperpixel, page.photometric) == (
+            picture.dtype,
+            picture.samplesperpixel,
+            picture.photometric,
+        )
+        same_view = abs(height * shape[1] / width - shape[0]) <= 1
+        if page.is_reduced and page.is_tiled and len(other.pages) == 1 and alike and same_view:
+            levels.setdefault(shape, (page,))
+    return tuple(_Level(pages, shape) for shape, pages in sorted(levels.items(), reverse=True))
+
+
+def _whole_picture(series: Any) -> NDArray[np.uint8] | None:
+    """Return (y, x, 3) of a TIFF without tiles; None for one with tiles."""
+    page = series.pages[0]
+    if page.is_tiled:
+        return None
+    refuse_bomb(page.imagelength, page.imagewidth)
+    samples = series.asarray(level=0)
+    if samples.ndim == 2:
+        samples = samples[..., np.newaxis]
+    elif series.axes != "YXS":
+        samples = np.moveaxis(samples, 0, 2)
+    return _rgb8(samples, page, 1 if samples.dtype == np.bool_ else None)
+
+
+def _rgb8(samples: NDArray[Any], page: Any, bits: int | None) -> NDArray[np.uint8]:
+    """Return (y, x, 3) RGB of (y, x, samples) as stored; `bits` of a sample, None to tell from the brightest."""
+    if page.photometric == PHOTOMETRIC.PALETTE and page.colormap is not None:
+        return np.moveaxis((page.colormap // 257).astype(np.uint8)[:, samples[..., 0]], 0, 2)
+    eight: NDArray[np.uint8] = (
+        samples if samples.dtype == np.uint8 else grey16_to_grey8(samples.astype(np.uint16), bits)
+    )
+    if page.photometric == PHOTOMETRIC.MINISWHITE:
+        eight = 255 - eight
+    colour, rest = (eight[..., :3], eight[..., 3:]) if eight.shape[2] >= 3 else (eight[..., :1], eight[..., 1:])
+    if rest.shape[2] and page.extrasamples and page.extrasamples[0] in {1, 2}:
+        colour = _over_white(colour, rest[..., :1], premultiplied=page.extrasamples[0] == 1)
+    return np.ascontiguousarray(np.broadcast_to(colour, (*colour.shape[:2], 3)))
+
+
+def _over_white(colour: NDArray[np.uint8], alpha: NDArray[np.uint8], *, premultiplied: bool) -> NDArray[np.uint8]:
+    share = alpha.astype(np.float32) / 255
+    light = colour if premultiplied else colour * share
+    return np.clip(np.rint(light + 255 * (1 - share)), 0, 255).astype(np.uint8)
+
+
+def _stated(tiff: Any, series: Any, aperio_mpp: float | None) -> StatedResolution | None:
+    """Return the first resolution stated: by the maker's field, by OME, by ImageJ, by the TIFF tags."""
+    if aperio_mpp is not None:
+        return StatedResolution(aperio_mpp, aperio_mpp, "aperio.MPP")
+    page = series.pages[0]
+    candidates = (
+        _stated_by_ome(tiff, series) if tiff.is_ome else None,
+        _stated_by_imagej(tiff, page) if tiff.is_imagej else None,
+        _stated_by_tags(page),
+    )
+    return _first(candidates)
+
+
+def _first(candidates: Iterable[StatedResolution | None]) -> StatedResolution | None:
+    return next((stated for stated in candidates if stated is not None), None)
+
+
+def _stated_by_ome(tiff: Any, series: Any) -> StatedResolution | None:
+    images = tifffile.xml2dict(tiff.ome_metadata).get("OME", {}).get("Image", [])
+    images = images if isinstance(images, list) else [images]
+    place = list(tiff.series).index(series)
+    pixels = images[place].get("Pixels", {}) if place < len(images) else {}
+    mpp = [
+        (
+            as_number(pixels.get(f"PhysicalSize{axis}")),
+            _UM_PER_OME_UNIT.get(pixels.get(f"PhysicalSize{axis}Unit", "µm")),
+        )
+        for axis in "YX"
+    ]
+    (size_y, unit_y), (size_x, unit_x) = mpp
+    if size_y is None or size_x is None or unit_y is None or unit_x is None:
+        return None
+    return StatedResolution(size_y * unit_y, size_x * unit_x, "OME PhysicalSizeX")
+
+
+def _stated_by_imagej(tiff: Any, page: Any) -> StatedResolution | None:
+    pixels_per_unit = _resolution_tags(page)
+    if pixels_per_unit is None or (tiff.imagej_metadata or {}).get("unit") not in _IMAGEJ_MICRONS:
+        return None
+    return StatedResolution(1 / pixels_per_unit[0], 1 / pixels_per_unit[1], "tiff.XResolution (ImageJ, micron)")
+
+
+def _stated_by_tags(page: Any) -> StatedResolution | None:
+    pixels_per_unit = _resolution_tags(page)
+    unit = page.tags.valueof("ResolutionUnit")
+    um = _UM_PER_UNIT.get(getattr(unit, "name", ""))
+    if pixels_per_unit is None or um is None:
+        return None
+    source = f"tiff.XResolution ({unit.name.lower()})"
+    return StatedResolution(um / pixels_per_unit[0], um / pixels_per_unit[1], source)
+
+
+def _resolution_tags(page: Any) -> tuple[float, float] | None:
+    """(YResolution, XResolution) in pixels per unit; None unless both are there and above zero."""
+    try:
+        per_y, per_x = (float(Fraction(*page.tags[f"{axis}Resolution"].value)) for axis in "YX")
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+    return (per_y, per_x) if min(per_y, per_x) > 0 else None

@@ -1,0 +1,102 @@
+"""Which file lies where while one slide is being worked on, and what a worker process opens of it, once.
+
+A `Workspace` is a small value that travels with every batch; slide handles, stores, masks and networks never do. Each
+worker process opens what the value names when it first needs it, and keeps it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.ledger import Ledger
+from pipeline.ngff import NgffVersion
+from pipeline.slide import PixelSource, Slide, base_source, open_slide
+from pipeline.store import SlideStore
+from pipeline.tissue import TissueMask
+
+Predictor = Callable[[NDArray[np.uint8]], NDArray[Any]]
+"""(n, y, x, 3) uint8 RGB in; what comes out depends on the network's task."""
+
+Loader = Callable[[], Predictor]
+"""Loads a predictor in the process that calls it: a value that can be pickled, compared and hashed."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlideRef:
+    """How to open a slide again, in any process, and at which resolution it is read."""
+
+    path: Path
+    mpp: float | None
+    reader: Literal["auto", "openslide", "tiffslide"]
+    base_mpp: float
+
+    def open(self) -> Slide:
+        """A new handle."""
+        return open_slide(self.path, mpp=self.mpp, reader=self.reader)
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """The folder that one slide's results grow in, before they are whole and get their final name."""
+
+    folder: Path
+    name: str
+    slide: SlideRef
+    ngff: NgffVersion = "0.5"
+
+    @property
+    def store(self) -> SlideStore:
+        """The slide's OME-Zarr store."""
+        return SlideStore(self.folder / f"{self.name}.ome.zarr", self.ngff)
+
+    @property
+    def tissue_path(self) -> Path:
+        """The mask that all workers share; part of no result."""
+        return self.folder / "tissue.npz"
+
+    @property
+    def nuclei_path(self) -> Path:
+        """The table of nuclei."""
+        return self.folder / "nuclei.parquet"
+
+    @property
+    def patches_path(self) -> Path:
+        """The table of classified patches."""
+        return self.folder / "patches.parquet"
+
+    @property
+    def tissue(self) -> TissueMask:
+        """Where the slide holds tissue."""
+        return _tissue(self.tissue_path, self.tissue_path.stat().st_mtime_ns)
+
+    @property
+    def base(self) -> PixelSource:
+        """The slide's pixels at the resolution that it is read at."""
+        return _base(self.slide)
+
+    def ledger(self, stage: str) -> Ledger:
+        """The committed batches of a stage."""
+        return Ledger(self.folder / "ledger" / stage)
+
+
+@lru_cache(maxsize=4)
+def _tissue(path: Path, modified_ns: int) -> TissueMask:
+    return TissueMask.load(path)
+
+
+@lru_cache(maxsize=2)
+def _base(slide: SlideRef) -> PixelSource:
+    return base_source(slide.open(), slide.base_mpp)
+
+
+@lru_cache(maxsize=8)
+def predictor(loader: Loader) -> Predictor:
+    """The predictor that `loader` loads, kept for as long as the process lives."""
+    return loader()
