@@ -15,7 +15,6 @@ import typer
 if TYPE_CHECKING:
     from flows.progress import Progress
     from pipeline.config import CohortConfig
-    from pipeline.errors import HistoloomError
 
 app = typer.Typer(
     name="histoloom",
@@ -55,6 +54,7 @@ def run(
 ) -> None:
     """Tile, super-resolve, segment, classify and stitch slides."""
     from flows.cohort import Cohort, find_slides, process_cohort
+    from models.errors import ModelError
     from pipeline.errors import HistoloomError
     from pipeline.schedule import Workforce
 
@@ -67,7 +67,7 @@ def run(
         settings = _settings(config, {name: value for name, value in given.items() if value is not None})
         cohort = Cohort(find_slides(slides), out, settings, force)
         outcomes = process_cohort(cohort, Workforce(workers, scheduler), _progress(log_json))
-    except HistoloomError as error:
+    except (HistoloomError, ModelError) as error:
         _stop(error, 2, debug)
     failed = [outcome for outcome in outcomes if outcome.error]
     for outcome in outcomes:
@@ -153,7 +153,7 @@ def _progress(log_json: bool) -> Progress:
     return JsonLines() if log_json else Bars()
 
 
-def _stop(error: HistoloomError, code: int, debug: bool) -> NoReturn:
+def _stop(error: Exception, code: int, debug: bool) -> NoReturn:
     if debug:
         _print_traceback(error)
     print(error, file=sys.stderr)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from flows.networks import choose_networks
 from flows.progress import Progress
 from flows.slide import SlideTask, process_slide
+from models.errors import ModelError
 from pipeline.config import CohortConfig
-from pipeline.errors import ConfigError, HistoloomError, SlideError, UnreadableSlide
-from pipeline.output import SlideOutput
+from pipeline.errors import ConfigError, HistoloomError, SlideError
+from pipeline.output import SlideOutput, tidy
 from pipeline.schedule import Workers, Workforce
-from pipeline.slide_name import slide_name
+from pipeline.slide import slide_name
 
 _PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
 _SLIDES = {".svs", ".tif", ".tiff", ".ndpi", ".mrxs", ".scn", ".vms", ".vmu", ".bif", ".svslide", ".dcm", ".czi"}
@@ -65,20 +67,27 @@ def find_slides(patterns: Iterable[str]) -> tuple[Path, ...]:
 
 
 def process_cohort(cohort: Cohort, workforce: Workforce, progress: Progress) -> list[SlideOutcome]:
-    """Work on every slide, then write the cohort's table and page."""
+    """Work on every slide, then write the cohort's table and page.
+
+    Raises
+    ------
+    ConfigError, BundleError
+        when the settings can hold for no slide at all; then nothing was started
+    """
     from pipeline.cohort import write_cohort
 
     _make_folder(cohort.out)
+    choose_networks(replace(cohort.config.slide, sr="none"), factor=1)
     outcomes = []
     with Workers(workforce) as workers, progress:
         for path, name in _named(cohort.slides):
-            outcomes.append(_try_slide(cohort, path, name, workers, progress))
+            outcomes.append(try_slide(cohort, path, name, workers, progress))
     write_cohort(cohort.out)
-    SlideOutput(cohort.out, "").tidy()
+    tidy(cohort.out)
     return outcomes
 
 
-def _try_slide(cohort: Cohort, path: Path, name: str | None, workers: Workers, progress: Progress) -> SlideOutcome:
+def try_slide(cohort: Cohort, path: Path, name: str | None, workers: Workers, progress: Progress) -> SlideOutcome:
     """Work on one slide; whatever is wrong with it becomes part of the outcome."""
     if name is None:
         name = slide_name(path)
@@ -92,6 +101,8 @@ def _try_slide(cohort: Cohort, path: Path, name: str | None, workers: Workers, p
         return SlideOutcome(name, path, run=process_slide(task, workers, progress))
     except HistoloomError as error:
         failure = error
+    except ModelError as error:
+        failure = SlideError(error.what, error.cure)
     except OSError as error:
         failure = SlideError(f"{path}: {error}", "Mend that (space, permissions, a lost disk) and run the command again.")
     output.fail(path, failure)

@@ -91,11 +91,11 @@ def process_slide(task: SlideTask, workers: Workers, progress: Progress) -> Mapp
     with output.locked():
         if not task.force:
             output.publish()
-            run = output.finished_run()
-            if run is not None:
-                _refuse_other_question(task, run)
+            finished = output.finished_run()
+            if finished is not None:
+                _refuse_other_question(task, finished)
                 progress.slide(output.name, "unchanged")
-                return run
+                return finished
         progress.slide(output.name, "started")
         run = _process(task, workers, progress)
         progress.slide(output.name, "done", seconds=round(run["timings"]["seconds"], 1), **run["counts"])
@@ -139,7 +139,7 @@ def _process(task: SlideTask, workers: Workers, progress: Progress) -> Mapping[s
         tissue.save(runner.workspace.tissue_path)
         run = {**describe_run(slide.info, identity, recipe), "plan": plan}
     findings = _weave(recipe, runner)
-    run |= findings | {"tissue": _tissue_facts(tissue), "devices": _devices(recipe)}
+    run |= findings | {"tissue": _tissue_facts(tissue), "devices": _devices(recipe, config)}
     return _finish(output, run, runner)
 
 
@@ -188,15 +188,14 @@ def _tissue_facts(tissue: TissueMask) -> dict[str, float]:
     return {"area_mm2": tissue.area_um2 / 1e6, "share": tissue.share(tissue.frame.box, tissue.frame)}
 
 
-def _devices(recipe: Recipe) -> dict[str, dict[str, str]]:
+def _devices(recipe: Recipe, config: SlideConfig) -> dict[str, dict[str, str]]:
     """Where each network ran, and how exactly it computed."""
+    if not recipe.networks:
+        return {}
     from models.predict import resolve_device
 
-    def describe(network: Network) -> dict[str, str]:
-        device, precision = resolve_device(network.load.device, network.load.precision)
-        return {"device": device, "precision": precision}
-
-    return {network.name: describe(network) for network in recipe.networks}
+    device, precision = resolve_device(config.device, config.precision)
+    return {network.name: {"device": device, "precision": precision} for network in recipe.networks}
 
 
 def _finish(output: SlideOutput, run: dict[str, Any], runner: StageRunner) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""Bundles: a folder with a card (`card.json`) and weights (`model.safetensors`), shipped or a user's own.
+"""Bundles: a folder with a card (`card.json`) and weights (`model.safetensors`), read, checked and written.
 
 Weights are read as safetensors and nothing else: no pickle is ever opened. A bundle may come from anyone, so the card
 is checked field by field, the weights against the card's hash, and every tensor's name, shape and type against the
@@ -8,7 +8,6 @@ network that the card describes, which is built without memory first.
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,17 +18,25 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from models.card import CURE, LONGEST_CARD_BYTES, Card
-from models.errors import BundleError, UnknownBundle
+from models.card import CURE, Card
+from models.errors import BundleError
 from models.hybrid_resnet import HybridResNet, HybridResNetConfig
 from models.nuclei_unet import NucleiUNet, NucleiUNetConfig
 from models.resnet import ResNet, ResNetConfig
+from models.shelf import CARD_FILE, WEIGHTS_FILE, find_bundle, list_bundles, read_card
 from models.super_resolution import SuperResolver, SuperResolverConfig
 
-CARD_FILE = "card.json"
-WEIGHTS_FILE = "model.safetensors"
+__all__ = [
+    "ARCHITECTURES",
+    "build_network",
+    "find_bundle",
+    "list_bundles",
+    "load_network",
+    "read_card",
+    "write_bundle",
+]
+
 LONGEST_HEADER_BYTES = 2**20
-SHIPPED = Path(__file__).parent / "bundles"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,50 +54,6 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "resnet": Architecture(ResNetConfig, ResNet, ("classification",)),
     "hybrid_resnet": Architecture(HybridResNetConfig, HybridResNet, ("classification",)),
 }
-
-
-def find_bundle(name_or_path: str | Path) -> Path:
-    """Return the folder of a shipped bundle, by name, or of the user's own, by path.
-
-    Raises
-    ------
-    UnknownBundle
-        if there is neither.
-    """
-    shipped = SHIPPED / name_or_path
-    if Path(name_or_path).name == str(name_or_path) and (shipped / CARD_FILE).is_file():
-        return shipped
-    folder = Path(name_or_path).expanduser()
-    if (folder / CARD_FILE).is_file():
-        return folder
-    names = ", ".join(path.name for path in _shipped_folders()) or "none"
-    what = f"{name_or_path}: neither a shipped bundle ({names}) nor a folder with a {CARD_FILE}"
-    raise UnknownBundle(what, "Take a name that `histoloom models` lists, or the path of a bundle's folder.")
-
-
-def list_bundles() -> list[Card]:
-    """Return the cards of all shipped bundles, by name."""
-    return [read_card(folder) for folder in _shipped_folders()]
-
-
-def read_card(name_or_path: str | Path) -> Card:
-    """Return the checked card of a bundle; the weights are not opened.
-
-    Raises
-    ------
-    BundleError
-        if the card cannot be read or claims something impossible.
-    """
-    path = find_bundle(name_or_path) / CARD_FILE
-    try:
-        if path.stat().st_size > LONGEST_CARD_BYTES:
-            raise BundleError.about(path, f"longer than {LONGEST_CARD_BYTES} bytes", CURE)
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BundleError.about(path, f"cannot be read ({error})", CURE) from error
-    card = Card.from_json(text, path)
-    _build_without_memory(card, path)
-    return card
 
 
 def build_network(card: Card) -> nn.Module:
@@ -122,36 +85,37 @@ def load_network(name_or_path: str | Path) -> nn.Module:
 def write_bundle(folder: str | Path, network: nn.Module, card: Card) -> Card:
     """Write weights (fp16) and card as a bundle, and return the card with its hash.
 
-    The folder appears complete or not at all; a bundle that was there is replaced, any other folder is not touched.
+    The card comes last, and a folder without a card is no bundle: it appears complete or not at all. Where a bundle is
+    replaced and the card is lost half-way, the old card's hash refuses the new weights. Other files are left alone.
 
     Raises
     ------
     BundleError
-        if the card is wrong or does not describe this network, a weight does not fit fp16, or the folder is taken.
+        if the card is wrong or does not describe this network, a weight does not fit fp16, or the disk refuses.
     """
     folder = Path(folder)
     card.check(folder / CARD_FILE)
     state = {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
     tensors = {name: _halve(tensor).contiguous() for name, tensor in state.items()}
     _check_tensors(folder / WEIGHTS_FILE, tensors, _build_without_memory(card, folder / CARD_FILE).state_dict())
-    if folder.exists() and not (folder / CARD_FILE).is_file():
-        raise BundleError.about(folder, "is there and is no bundle", "Name another folder for the bundle.")
     content = safetensors.torch.save(tensors)
     card = replace(card, sha256=hashlib.sha256(content).hexdigest())
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
-        unfinished = Path(scratch) / "new"
-        unfinished.mkdir()
-        (unfinished / WEIGHTS_FILE).write_bytes(content)
-        (unfinished / CARD_FILE).write_text(card.to_json(), encoding="utf-8")
-        if folder.exists():
-            folder.rename(Path(scratch) / "old")
-        unfinished.rename(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _replace(folder / WEIGHTS_FILE, content)
+        _replace(folder / CARD_FILE, card.to_json().encode())
+    except OSError as error:
+        raise BundleError.about(
+            folder, f"cannot be written ({error})", "Name another folder for the bundle."
+        ) from error
     return card
 
 
-def _shipped_folders() -> list[Path]:
-    return sorted(path.parent for path in SHIPPED.glob(f"*/{CARD_FILE}"))
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file under another name first, so that under its own there is never a part of it."""
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_bytes(content)
+    partial.replace(path)
 
 
 def _config(card: Card) -> Any:
@@ -181,6 +145,8 @@ def _build_without_memory(card: Card, where: str | Path) -> nn.Module:
         )
     if classes != (None if card.classes is None else len(card.classes)):
         raise BundleError.about(where, f"{card.classes} does not name the {classes} classes of the parameters", CURE)
+    if card.stride_px % getattr(network, "stride_px", 1):
+        raise BundleError.about(where, f"stride_px is {card.stride_px}, no multiple of the network's own", CURE)
     return network
 
 

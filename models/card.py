@@ -7,9 +7,10 @@ microscope or a network can have are errors that name the file and the field.
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -38,7 +39,7 @@ class Card:
     task: str
     """`superresolution`, `nuclei` or `classification`."""
     architecture: str
-    """A key of `models.bundle.ARCHITECTURES`."""
+    """A key of `models.bundle.ARCHITECTURES`; whether it fits is seen when the network is built."""
     parameters: Mapping[str, Any]
     """Keyword arguments of the architecture's config."""
     mpp: float
@@ -64,6 +65,11 @@ class Card:
     limits: str
     """What the network is not good for, in a sentence or two."""
     format: int = CARD_FORMAT
+
+    @property
+    def halo_px(self) -> int:
+        """Input px to read around a core so that tiles join without a seam: the radius, in whole strides."""
+        return -(-(self.receptive_radius_px or 0) // self.stride_px) * self.stride_px
 
     @classmethod
     def from_json(cls, text: str, where: str | Path) -> Card:
@@ -108,6 +114,31 @@ class Card:
             given, wanted_here = getattr(self, name) is not None, self.task in tasks
             if given != wanted_here:
                 _refuse(where, f"{name} must {'be given' if wanted_here else 'be null'} for the task {self.task}")
+
+
+def join_cards(cards: Sequence[Card]) -> Card:
+    """Return the card of super-resolution networks that follow each other; of a single one, its own.
+
+    Radius and stride are in px of the first input: behind networks that enlarge by s together, a radius of r px is
+    ceil(r / s) of those, and a stride of t px asks for t / gcd(t, s). The mpp is such that the last network gives what
+    it was trained to give.
+    """
+    if len(cards) == 1:
+        return cards[0]
+    scale, radius_px, stride_px = 1, 0, 1
+    for card in cards:
+        radius_px += -(-(card.receptive_radius_px or 0) // scale)
+        stride_px = math.lcm(stride_px, card.stride_px // math.gcd(card.stride_px, scale))
+        scale *= card.scale or 1
+    return replace(
+        cards[0],
+        name="+".join(card.name for card in cards),
+        mpp=cards[-1].mpp * scale / (cards[-1].scale or 1),
+        scale=scale,
+        receptive_radius_px=radius_px,
+        stride_px=stride_px,
+        sha256="+".join(card.sha256 for card in cards),
+    )
 
 
 def _load_object(text: str, where: str | Path) -> dict[str, Any]:

@@ -27,7 +27,7 @@ class ModelError(Exception):
     @classmethod
     def about(cls, where: str | Path, what: str, cure: str) -> Self:
         """Return the error that names a file, or whatever else the fault lies with, before it says what is wrong."""
-        return cls(f"{where}: {what}", cure)
+        return cls(f"{where}: {' '.join(what.split())}", cure)
 
     def __str__(self) -> str:
         """Both lines."""

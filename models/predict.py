@@ -9,10 +9,8 @@ always see batches of one size, the last one filled up. Several threads may call
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -22,10 +20,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.bundle import load_network, read_card
-from models.card import Card
+from models.bundle import load_network
+from models.card import Card, join_cards
 from models.errors import BundleError, DeviceError
 from models.fold import fold
+from models.shelf import read_card
 
 Precision = Literal["fp32", "bf16"]
 
@@ -82,7 +81,7 @@ class Predictor:
     @property
     def halo_px(self) -> int:
         """Input px to read around a core so that tiles join without a seam; 0 for classifiers."""
-        return _round_up(self.card.receptive_radius_px or 0, self.stride_px)
+        return self.card.halo_px
 
     def __call__(self, tiles: NDArray[np.uint8]) -> NDArray[np.uint8] | NDArray[np.float32]:
         """Map (n, y, x, 3) uint8 RGB to what the task gives.
@@ -117,12 +116,13 @@ class Predictor:
         pixels = torch.from_numpy(np.pad(chunk, filled, mode="edge")).to(self._device).permute(0, 3, 1, 2)
         image = pixels.float().div_(255).sub_(self._mean).div_(self._std)
         output: Tensor = self._network(image)[:count]
+        if self.card.task == "superresolution":
+            output = output.clamp(0, 1).mul_(255).round_().to(torch.uint8)
+        else:  # before anything is cut off: softmax over a torn array rounds differently from thread to thread
+            output = functional.softmax(output, dim=1)
         if self.card.task == "classification":
-            return _to_numpy(functional.softmax(output, dim=1))
-        output = output[:, :, : height * self.scale, : width * self.scale]
-        if self.card.task == "nuclei":
-            return _to_numpy(functional.softmax(output, dim=1).permute(0, 2, 3, 1))
-        return _to_numpy(output.clamp(0, 1).mul_(255).round_().to(torch.uint8).permute(0, 2, 3, 1))
+            return _to_numpy(output)
+        return _to_numpy(output[:, :, : height * self.scale, : width * self.scale].permute(0, 2, 3, 1))
 
     def _halve(self, tiles: NDArray[np.uint8]) -> None:
         """Go on with half as many tiles at once after the device's memory ran out."""
@@ -151,8 +151,7 @@ class Predictor:
 class Cascade:
     """Several super-resolution networks, one behind the other: x2 and x2 make x4. Between them lies uint8 RGB.
 
-    `card` describes the whole: its radius and stride are in px of the first input, its mpp is the one whose x-fold
-    enlargement the last network's output has, and its sha256 is the networks' own, joined.
+    `card` describes the whole, in px of the first input (`models.card.join_cards`).
     """
 
     def __init__(self, predictors: Sequence[Predictor]) -> None:
@@ -161,7 +160,7 @@ class Cascade:
             cure = "Name super-resolution bundles only."
             raise BundleError.about(names, "only super-resolution networks can follow each other", cure)
         self.predictors = tuple(predictors)
-        self.card = _joined([predictor.card for predictor in predictors])
+        self.card = join_cards([predictor.card for predictor in predictors])
         self.device = predictors[0].device
         self.precision: Precision = predictors[0].precision
 
@@ -178,7 +177,7 @@ class Cascade:
     @property
     def halo_px(self) -> int:
         """First input's px to read around a core so that tiles join without a seam."""
-        return _round_up(self.card.receptive_radius_px or 0, self.stride_px)
+        return self.card.halo_px
 
     def __call__(self, tiles: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Map (n, y, x, 3) uint8 RGB to (n, scale y, scale x, 3) uint8 RGB."""
@@ -206,8 +205,8 @@ def load_predictor(bundle: str | Path, device: str = "auto", precision: str = "a
     DeviceError
         if there is no such device.
     """
-    place = choose_device(device)
-    return Predictor(read_card(bundle), load_network(bundle), place, choose_precision(precision, place))
+    place = _choose_device(device)
+    return Predictor(read_card(bundle), load_network(bundle), place, _choose_precision(precision, place))
 
 
 def load_cascade(bundles: Sequence[str | Path], device: str = "auto", precision: str = "auto") -> Cascade:
@@ -216,7 +215,13 @@ def load_cascade(bundles: Sequence[str | Path], device: str = "auto", precision:
     return Cascade([loaded[bundle] for bundle in bundles])
 
 
-def choose_device(wanted: str) -> torch.device:
+def resolve_device(device: str = "auto", precision: str = "auto") -> tuple[str, Precision]:
+    """Return what `load_predictor` would make of these two words here, such as ("cuda:0", "bf16")."""
+    place = _choose_device(device)
+    return str(place), _choose_precision(precision, place)
+
+
+def _choose_device(wanted: str) -> torch.device:
     """Return the device that a word names; `auto` is the first CUDA device, else the CPU."""
     if wanted == "auto":
         wanted = "cuda:0" if torch.cuda.is_available() else "cpu"
@@ -232,7 +237,7 @@ def choose_device(wanted: str) -> torch.device:
     return torch.device("cuda", device.index or 0)
 
 
-def choose_precision(wanted: str, device: torch.device) -> Precision:
+def _choose_precision(wanted: str, device: torch.device) -> Precision:
     """Return `fp32` or `bf16`; `auto` is bf16 where the device has instructions for it, and does not imitate it."""
     if wanted == "auto":
         return "bf16" if _computes_bf16(device) else "fp32"
@@ -252,32 +257,6 @@ def _computes_bf16(device: torch.device) -> bool:
 
 def _classified_at_once(device: torch.device) -> int:
     return CLASSIFIED_AT_ONCE_CPU if device.type == "cpu" else CLASSIFIED_AT_ONCE_CUDA
-
-
-def _joined(cards: Sequence[Card]) -> Card:
-    """Return the card of a chain of super-resolution networks.
-
-    Behind networks that enlarge by s together, a radius of r px is ceil(r / s) px of the first input, and a stride of t
-    px asks the first input for t / gcd(t, s).
-    """
-    scale, radius_px, stride_px = 1, 0, 1
-    for card in cards:
-        radius_px += -(-(card.receptive_radius_px or 0) // scale)
-        stride_px = math.lcm(stride_px, card.stride_px // math.gcd(card.stride_px, scale))
-        scale *= card.scale or 1
-    return replace(
-        cards[0],
-        name="+".join(card.name for card in cards),
-        mpp=cards[-1].mpp * scale / (cards[-1].scale or 1),
-        scale=scale,
-        receptive_radius_px=radius_px,
-        stride_px=stride_px,
-        sha256="+".join(card.sha256 for card in cards),
-    )
-
-
-def _round_up(length_px: int, step_px: int) -> int:
-    return -(-length_px // step_px) * step_px
 
 
 def _to_numpy(output: Tensor) -> NDArray[np.uint8] | NDArray[np.float32]:

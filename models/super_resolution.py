@@ -132,7 +132,8 @@ class SuperResolver(nn.Module):
     def _features(self, image: Tensor) -> Tensor:
         """Map (n, 3, y, x) to (n, c, y, x); apart from `forward` so that what is done with is freed before it grows."""
         first: Tensor = self.head(image)
-        return first + self.neck(self.body(first))
+        features: Tensor = first + self.neck(self.body(first))
+        return features
 
 
 def enlarge_bicubic(image: Tensor, scale: int) -> Tensor:

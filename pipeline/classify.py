@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from pipeline.geometry import Box, Frame
 from pipeline.grid import Tile, TileGrid
@@ -68,7 +69,7 @@ class Classify:
             probabilities.append(judge(stack))
         return self._table(boxes, np.concatenate(probabilities) if probabilities else None)
 
-    def _table(self, boxes: Sequence[Box], probabilities: np.ndarray | None) -> pa.Table:
+    def _table(self, boxes: Sequence[Box], probabilities: NDArray[np.float32] | None) -> pa.Table:
         ratio = self.frame.mpp / self.level0.mpp
         columns: dict[str, pa.Array] = {
             "classifier": pa.array([self.network.name] * len(boxes), pa.string()),
@@ -77,7 +78,7 @@ class Classify:
             "size_level0_px": pa.array([box.width * ratio for box in boxes], pa.float64()),
         }
         for index, label in enumerate(self.network.classes):
-            values = [] if probabilities is None else probabilities[:, index]
+            values = np.empty(0) if probabilities is None else probabilities[:, index]
             columns[f"p_{label}"] = pa.array(values, pa.float32())
         return pa.table(columns)
 

@@ -9,7 +9,7 @@ nuclei to the bit. docs/explanation/nuclei.md has the argument.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -22,28 +22,29 @@ from skimage.segmentation import watershed
 from pipeline.errors import ConfigError
 from pipeline.geometry import Box, Frame
 from pipeline.nuclei_measure import measure
+from pipeline.nuclei_outline import fill_enclosed
 
 Labels = NDArray[np.int32]
 Keep = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.bool_]]
 
 INTERIOR, CONTOUR = 1, 2
 
-_EIGHT = np.ones((3, 3), bool)
+_FOUR = ndimage.generate_binary_structure(2, 1)
 
 
 @dataclass(frozen=True, slots=True)
 class NucleiParameters:
     """How probabilities become nuclei. Lengths are in px of the network's output; the defaults suit 0.25 um/px."""
 
-    threshold: float = 0.5
-    """A pixel is nucleus when interior + contour exceed this."""
+    foreground_threshold: float = 0.5
+    """A pixel is nucleus when interior + contour exceeds this."""
     seed_threshold: float = 0.5
-    """A pixel is a seed when interior exceeds this, and contour."""
-    neck_depth_px: float = 1.0
-    """h of the h-maxima: two humps of the distance transform are two nuclei when the saddle lies this much below both."""
-    min_seed_area_px: int = 4
+    """A pixel is a seed when interior - contour exceeds this."""
+    seed_height_px: float = 1.0
+    """h of the h-maxima: two humps of the distance transform are two nuclei when a saddle this far below parts them."""
+    least_seed_area_px: int = 4
     """A seed of fewer pixels starts no nucleus of its own."""
-    min_area_px: int = 16
+    least_area_px: int = 16
     """A nucleus of fewer pixels (1 um2 at 0.25 um/px) is dropped."""
     max_diameter_px: int = 100
     """A nucleus with a longer side along y or x (25 um at 0.25 um/px) is dropped: it would not fit into a halo."""
@@ -52,11 +53,11 @@ class NucleiParameters:
 
     def __post_init__(self) -> None:
         ranges = {
-            "threshold": 0 < self.threshold < 1,
-            "seed_threshold": 0 < self.seed_threshold < 1,
-            "neck_depth_px": self.neck_depth_px > 0,
-            "min_seed_area_px": self.min_seed_area_px >= 1,
-            "min_area_px": self.min_area_px >= 1,
+            "foreground_threshold": 0 < self.foreground_threshold < 1,
+            "seed_threshold": 0 <= self.seed_threshold < 1,
+            "seed_height_px": self.seed_height_px > 0,
+            "least_seed_area_px": self.least_seed_area_px >= 1,
+            "least_area_px": self.least_area_px >= 1,
             "max_diameter_px": self.max_diameter_px >= 1,
             "max_growth_px": self.max_growth_px >= 0,
         }
@@ -67,7 +68,7 @@ class NucleiParameters:
 
     @classmethod
     def from_card(cls, postprocessing: Mapping[str, Any]) -> NucleiParameters:
-        """The `postprocessing` of a bundle's card; what it does not say keeps its default, unknown keys are an error."""
+        """The `postprocessing` of a bundle's card; what it leaves out keeps its default, unknown keys are an error."""
         known = [field.name for field in fields(cls)]
         unknown = sorted(set(postprocessing) - set(known))
         if unknown:
@@ -81,6 +82,7 @@ class NucleiParameters:
         return self.max_diameter_px + self.max_growth_px + 3 * _MAX_EROSION_PX + 2
 
 
+_NOBODY = -1
 # Clusters wider than any nucleus come apart at necks of up to twice this.
 _MAX_EROSION_PX = 4
 
@@ -91,14 +93,14 @@ def segment(probabilities: NDArray[np.float32], parameters: NucleiParameters) ->
     Every label is one 4-connected region without holes. What lies inside a nucleus belongs to it.
     """
     interior, contour = probabilities[..., INTERIOR], probabilities[..., CONTOUR]
-    foreground = interior + contour > parameters.threshold
-    seeds = (interior > parameters.seed_threshold) & (interior > contour) & foreground
-    labels = _separate(_without_specks(seeds, parameters.min_seed_area_px), parameters)
+    foreground = interior + contour > parameters.foreground_threshold
+    seeds = (interior - contour > parameters.seed_threshold) & foreground
+    labels = _separate(_without_specks(seeds, parameters.least_seed_area_px), parameters)
     labels = _grow(labels, foreground, parameters.max_growth_px)
-    return _fill_enclosed(_drop_implausible(labels, parameters))
+    return fill_enclosed(_drop_implausible(labels, parameters))
 
 
-def owned_nuclei(  # noqa: PLR0913 - one call a tile: what was seen, where it lies, what is wanted
+def owned_nuclei(
     probabilities: NDArray[np.float32], read: Box, core: Box, frame: Frame, level0: Frame, keep: Keep | None,
     parameters: NucleiParameters,
 ) -> pa.Table:  # fmt: skip
@@ -140,10 +142,10 @@ def _cut_by_the_tile(labels: Labels, read: Box, frame: Frame) -> Labels:
     return reached[reached > 0]
 
 
-def _without_specks(seeds: NDArray[np.bool_], min_area_px: int) -> Labels:
-    """4-connected components of at least min_area_px, numbered from 1."""
+def _without_specks(seeds: NDArray[np.bool_], least_area_px: int) -> Labels:
+    """4-connected components of at least least_area_px, numbered from 1."""
     components, _ = ndimage.label(seeds, output=np.int32)
-    return _renumber(components, np.bincount(components.ravel()) >= min_area_px)
+    return _renumber(components, np.bincount(components.ravel()) >= least_area_px)
 
 
 def _renumber(labels: Labels, stays: NDArray[np.bool_]) -> Labels:
@@ -164,24 +166,102 @@ def _separate(components: Labels, parameters: NucleiParameters) -> Labels:
 
 def _too_wide(labels: Labels, max_diameter_px: int) -> NDArray[np.bool_]:
     """Whether each label, 0 included, spans more than max_diameter_px along y or x."""
-    wide = [False]
-    for box in ndimage.find_objects(labels):
-        wide.append(box is not None and max(side.stop - side.start for side in box) > max_diameter_px)
-    return np.array(wide)
+    places = ndimage.find_objects(labels)
+    spans = (max(side.stop - side.start for side in place) if place else 0 for place in places)
+    return np.fromiter((0, *spans), np.int64, len(places) + 1) > max_diameter_px
 
 
 def _take_clusters_apart(components: Labels, distance: NDArray[np.float64], parameters: NucleiParameters) -> Labels:
     """Erode what is wider than a nucleus, pixel by pixel, and keep the pieces it falls into.
 
-    A tile may see only a part of such a cluster, so it cannot be split by looking at all of it. Pieces of
-    {distance > depth} and their surroundings look the same wherever they are seen whole. Pixels that no piece reaches
-    become the last label; being in many places, it is too wide to be taken for a nucleus or harmless.
+    A tile may see only a part of such a cluster, so the cluster cannot be split by looking at all of it; its pieces can
+    be seen whole. Pixels that no piece reaches become `_NOBODY`.
     """
     for depth_px in range(1, _MAX_EROSION_PX + 1):
-        wide = _too_wide(components, parameters.max_diameter_px)[components]
-        pieces = _without_specks(wide & (distance > depth_px), parameters.min_seed_area_px)
-        if not pieces.any():
+        wide = _too_wide(components, parameters.max_diameter_px)[np.maximum(components, 0)]
+        if not wide.any():
             break
+        pieces = _without_specks(wide & (distance > depth_px), parameters.least_seed_area_px)
         pieces = _grow(pieces, np.where(wide, components, 0), steps=2 * depth_px)
-        components = np.where(wide, pieces + components.max() * (pieces > 0), components)
+        pieces = np.where(pieces > 0, pieces + components.max(), _NOBODY)
+        components = np.where(wide, pieces, components)
     return components
+
+
+def _split_at_necks(components: Labels, distance: NDArray[np.float64], parameters: NucleiParameters) -> Labels:
+    """Watershed on the distance transform, from its h-maxima, of each component that has two or more."""
+    labels = components.copy()
+    count = int(components.max(initial=0))
+    places = ndimage.find_objects(components)
+    for label, summits in _summits(components, distance):
+        place = places[label - 1]
+        inside = components[place] == label
+        if max(inside.shape) > parameters.max_diameter_px:
+            continue  # what is still wider than a nucleus is none
+        depth = np.where(inside, distance[place], 0.0)
+        tops = _h_maxima(depth, summits - [side.start for side in place], parameters.seed_height_px)
+        if len(tops) > 1:
+            markers = np.zeros(inside.shape, np.int32)
+            markers[tuple(np.transpose(tops))] = [label, *range(count + 1, count + len(tops))]
+            labels[place][inside] = watershed(-depth, markers, mask=inside)[inside]
+            count += len(tops) - 1
+    return labels
+
+
+def _summits(components: Labels, distance: NDArray[np.float64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Components with several summits, pixels highest among their 5 x 5 neighbours: label, and (summits, 2) as (y, x).
+
+    Two humps with a saddle of 1 px or more between them are more than 2 px apart, as the distance changes by at most 1
+    per px: smaller neighbourhoods find nothing more, and many ripples. A plateau counts by the pixels at its upper left.
+    """
+    padded = np.pad(components, 1)
+    highest = (padded > 0) & np.pad(distance == ndimage.maximum_filter(distance, 5), 1)
+    flat, width = padded.reshape(-1), padded.shape[1]
+    pixels = np.flatnonzero(highest)
+    for offset in (-width - 1, -width, -width + 1, -1):
+        again = highest.reshape(-1)[pixels + offset] & (flat[pixels + offset] == flat[pixels])
+        pixels = pixels[~again]
+    pixels = pixels[np.argsort(flat[pixels], kind="stable")]
+    places = np.stack(np.divmod(pixels, width), axis=1) - 1
+    found, first, counts = np.unique(flat[pixels], return_index=True, return_counts=True)
+    for several in np.flatnonzero(counts > 1):
+        yield int(found[several]), places[first[several] : first[several] + counts[several]]
+
+
+def _h_maxima(depth: NDArray[np.float64], summits: NDArray[np.int64], height_px: float) -> list[tuple[int, int]]:
+    """The summits (y, x) that rise height_px or more above the saddle to any higher one; of equal ones, the first."""
+    tops: list[tuple[int, int]] = []
+    for _, y, x in sorted((-depth[y, x], y, x) for y, x in summits.tolist()):
+        around, _ = ndimage.label(depth > depth[y, x] - height_px, _FOUR) if tops else (depth > 0, 1)
+        if not any(around[top] == around[y, x] for top in tops):
+            tops.append((y, x))
+    return tops
+
+
+def _grow(labels: Labels, regions: NDArray[Any], steps: int) -> Labels:
+    """Extend labels, pixel by pixel along y and x, to 0-pixels of the same region; region 0 stays as it is.
+
+    All labels advance one pixel a step; where several meet, the one above wins, then left, right, below. So a pixel
+    depends on what is within `steps` of it, unlike in a priority flood.
+    """
+    grown = np.pad(labels, 1)
+    flat, region = grown.reshape(-1), np.pad(regions, 1).reshape(-1)
+    pending = np.flatnonzero((flat == 0) & (region != 0))
+    for _ in range(steps):
+        claim = np.zeros(pending.size, np.int32)
+        for offset in (grown.shape[1], 1, -1, -grown.shape[1]):
+            beside = flat[pending + offset]
+            np.copyto(claim, beside, where=(beside != 0) & (region[pending + offset] == region[pending]))
+        reached = claim != 0
+        flat[pending[reached]] = claim[reached]
+        pending = pending[~reached]
+        if not reached.any():
+            break
+    return np.ascontiguousarray(grown[1:-1, 1:-1])
+
+
+def _drop_implausible(labels: Labels, parameters: NucleiParameters) -> Labels:
+    """Without nuclei that are too small or too long, and without what nobody owns."""
+    labels = np.maximum(labels, 0)
+    big_enough = np.bincount(labels.ravel()) >= parameters.least_area_px
+    return _renumber(labels, big_enough & ~_too_wide(labels, parameters.max_diameter_px))

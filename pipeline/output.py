@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,12 +102,11 @@ class SlideOutput:
         shutil.rmtree(old, ignore_errors=True)
         return True
 
-    def tidy(self) -> None:
-        """Take the folder of partial results away when nothing is in it."""
-        try:
-            self.partial.parent.rmdir()
-        except OSError:
-            return
+
+def tidy(root: Path) -> None:
+    """Take the folder of partial results away when nothing is in it."""
+    with suppress(OSError):
+        (root / ".partial").rmdir()
 
 
 def refuse_other_plan(begun: Plan, plan: Plan, folder: Path) -> None:

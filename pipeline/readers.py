@@ -123,15 +123,15 @@ class PictureReader:
     """
 
     name = "pillow"
-    objective_power = None
-    stated = None
+    objective_power: float | None = None
+    stated: StatedResolution | None = None
 
     def __init__(self, path: Path) -> None:
         with Image.open(path, formats=_PICTURE_FORMATS) as picture:
             refuse_bomb(picture.height, picture.width)
             self.vendor = f"picture ({picture.format})"
             self._pixels = _rgb8_of(ImageOps.exif_transpose(picture))
-        self.levels = (ReaderLevel((self._pixels.shape[0], self._pixels.shape[1]), 1.0),)
+        self.levels: tuple[ReaderLevel, ...] = (ReaderLevel((self._pixels.shape[0], self._pixels.shape[1]), 1.0),)
 
     def read(self, level: int, box: Box) -> NDArray[np.uint8]:
         """Return the (y, x, 3) pixels of a box inside the picture."""

@@ -64,7 +64,7 @@ class Recipe:
     @property
     def heatmap_shrink(self) -> int:
         """Pixels of the base frame along a side of a heat map's pixel."""
-        return 2 ** heatmap_level(self.pyramids[""].levels)
+        return int(2 ** heatmap_level(self.pyramids[""].levels))
 
     @cached_property
     def segment(self) -> Segment | None:

@@ -67,10 +67,8 @@ class Workers:
 
         client = self._connect()
         threads = max(1, sum(client.nthreads().values()))
-        waiting = as_completed(
-            client.submit(run_batch, job, batch, pure=False)
-            for batch in islice(batches, _IN_FLIGHT_PER_THREAD * threads)
-        )
+        first = islice(batches, _IN_FLIGHT_PER_THREAD * threads)
+        waiting = as_completed([client.submit(run_batch, job, batch, pure=False) for batch in first], loop=client.loop)
         try:
             for future in waiting:
                 on_done(future.result())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import zarr
@@ -151,7 +151,7 @@ class SlideStore:
 
     def _describe(self, group: str, attributes: ngff.Attributes) -> None:
         """Make `group` and all groups above it; give it its attributes."""
-        zarr_format = 3 if self.version == "0.5" else 2
+        zarr_format: Literal[2, 3] = 3 if self.version == "0.5" else 2
         parts = [part for part in group.split("/") if part]
         for depth in range(len(parts)):
             zarr.open_group(str(self.path), path="/".join(parts[:depth]), mode="a", zarr_format=zarr_format)

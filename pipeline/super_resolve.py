@@ -61,7 +61,7 @@ def inconsistency(seen: NDArray[np.uint8], guessed: NDArray[np.uint8]) -> NDArra
     height, width = seen.shape[:2]
     reduced = np.asarray(Image.fromarray(guessed).resize((width, height), Image.Resampling.BICUBIC))
     difference = (reduced.astype(np.float32) - seen) / 255
-    return np.sqrt(np.mean(difference**2, axis=-1))
+    return np.asarray(np.sqrt(np.mean(difference**2, axis=-1)), dtype=np.float32)
 
 
 def block_rms(values: NDArray[np.float32], side_px: int) -> NDArray[np.float32]:

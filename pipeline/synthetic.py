@@ -23,23 +23,23 @@ from pipeline.pyramidal_tiff import Compression, write_pyramidal_tiff
 
 Floats = NDArray[np.float64]
 
-VIOLET_BELOW_RED = 145
-"""A rendered pixel whose red is below this is more than half nucleus: tissue stays above 200, nuclei stay below 95."""
+VIOLET_BELOW_RED = 160
+"""A rendered pixel whose red is below this is more than half nucleus: tissue stays above 215, nuclei stay below 110."""
 
 BACKGROUND = np.array([245, 244, 246], np.uint8)
-SEMI_MINOR_UM = (2.8, 4.2)
-SEMI_MAJOR_UM = (4.2, 6.0)
+SEMI_MINOR_UM = (2.6, 3.8)
+SEMI_MAJOR_UM = (3.8, 5.6)
 # Distance that a nucleus keeps from its cell's border; neighbours are twice as far apart, so that they never touch.
 _GAP_PX = 1.5
 # The other grid cells stay empty, which hides the grid.
-_INHABITED = 0.75
+_INHABITED = 0.9
 # Distance that a nucleus keeps from the tissue's edge: a mask from a thumbnail is not exact there.
-_EDGE_UM = 40.0
+_EDGE_UM = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class Nuclei:
-    """Some nuclei, each an ellipse: equally long arrays, in level-0 px from the slide's corner (pixel i covers i..i+1)."""
+    """Some nuclei, each an ellipse: equally long arrays, in level-0 px from the slide's corner (pixel i is i..i+1)."""
 
     y: Floats
     x: Floats
@@ -122,6 +122,8 @@ class SyntheticTruth:
 
     def is_nucleus(self, y: Floats, x: Floats) -> NDArray[np.bool_]:
         """Whether points, in level-0 px, lie in a nucleus."""
+        if not self.nuclei_per_mm2:
+            return np.zeros(np.shape(y), np.bool_)
         cells = self._cells(np.floor(y / self.cell_px).astype(np.int64), np.floor(x / self.cell_px).astype(np.int64))
         return self._exists(cells) & (cells.distance_px(np.asarray(y), np.asarray(x)) <= 0)
 
@@ -130,8 +132,8 @@ class SyntheticTruth:
         return self._coverage(box) >= 0.5
 
     def render(self, box: Box) -> NDArray[np.uint8]:
-        """(y, x, 3) RGB of `box` in level-0 px; white outside the slide."""
-        height = self._tissue_height(np.arange(box.y, box.y_end) + 0.5, np.arange(box.x, box.x_end) + 0.5)
+        """(y, x, 3) RGB of a box of the slide, in level-0 px."""
+        height = self._tissue_height(*_pixel_centres(box))
         picture = np.broadcast_to(BACKGROUND, (*box.shape, 3)).copy()
         opacity = np.clip(height * max(self.frame.shape) / 20 + 0.5, 0, 1)
         if not opacity.any():
@@ -148,15 +150,15 @@ class SyntheticTruth:
         return picture
 
     def _tissue_height(self, y: Floats, x: Floats, *, paired: bool = False) -> Floats:
-        """How far the smooth field is above the tissue's threshold: at every (y, x) of two axes, or of paired points."""
+        """How far the smooth field is above the tissue's threshold: over two axes, or at paired points."""
         return _field(self, y, x, paired=paired) - _threshold(self)
 
     def _touching(self, box: Box) -> Nuclei:
         """The nuclei that live in cells which share a pixel with `box`."""
         if not (self.nuclei_per_mm2 and box.area_px):
             return self._cells(np.zeros(0, np.int64), np.zeros(0, np.int64))
-        rows = np.arange(max(0, box.y) // self.cell_px, box.y_end / self.cell_px, dtype=np.int64)
-        columns = np.arange(max(0, box.x) // self.cell_px, box.x_end / self.cell_px, dtype=np.int64)
+        rows = np.arange(int(box.y / self.cell_px), math.ceil(box.y_end / self.cell_px))
+        columns = np.arange(int(box.x / self.cell_px), math.ceil(box.x_end / self.cell_px))
         row, column = (axis.ravel() for axis in np.meshgrid(rows, columns, indexing="ij"))
         cells = self._cells(row, column)
         return cells.take(self._exists(cells))
@@ -190,26 +192,36 @@ class SyntheticTruth:
         if not len(nuclei):
             return coverage
         reach = math.ceil(SEMI_MAJOR_UM[1] / self.mpp) + 2
-        window = np.arange(-reach, reach + 1)
-        rows = np.floor(nuclei.y).astype(np.int64)[:, np.newaxis, np.newaxis] + window[:, np.newaxis]
-        columns = np.floor(nuclei.x).astype(np.int64)[:, np.newaxis, np.newaxis] + window
+        window = np.arange(-reach, reach + 1, dtype=np.float64)
+        rows = np.floor(nuclei.y)[:, np.newaxis, np.newaxis] + window[:, np.newaxis]
+        columns = np.floor(nuclei.x)[:, np.newaxis, np.newaxis] + window
         share = np.clip(0.5 - nuclei.distance_px(rows + 0.5, columns + 0.5), 0, 1)
         inside = (rows >= box.y) & (rows < box.y_end) & (columns >= box.x) & (columns < box.x_end) & (share > 0)
-        rows, columns = np.broadcast_arrays(rows, columns)
-        coverage[rows[inside] - box.y, columns[inside] - box.x] = share[inside]
+        y, x = (np.broadcast_to(places, inside.shape)[inside].astype(np.int64) for places in (rows, columns))
+        coverage[y - box.y, x - box.x] = share[inside]
         return coverage
 
 
-def write_synthetic_slide(
+def write_synthetic_slide(  # noqa: PLR0913 - one keyword for each thing that a test varies
     path: Path,
-    truth: SyntheticTruth,
+    height: int,
+    width: int,
+    mpp: float,
     *,
     level_downsamples: Sequence[float] = (1, 4, 16),
+    nuclei_per_mm2: float = 2000,
+    tissue_share: float = 0.5,
+    seed: int = 0,
     compression: Compression = "jpeg",
 ) -> SyntheticTruth:
-    """Write `truth` as a pyramidal TIFF that openslide and tiffslide read, tile by tile, and return it."""
+    """Write a pyramidal TIFF that openslide and tiffslide read, tile by tile, and return what is on it."""
+    truth = SyntheticTruth(height, width, mpp, nuclei_per_mm2, tissue_share, seed)
     write_pyramidal_tiff(path, truth.frame, truth.render, level_downsamples=level_downsamples, compression=compression)
     return truth
+
+
+# Of the tissue field: (spans along the slide's longer side, weight).
+_OCTAVES = ((5, 1.0), (16, 0.4), (50, 0.12))
 
 
 @lru_cache(maxsize=4)
@@ -217,9 +229,6 @@ def _knots(seed: int) -> list[tuple[int, NDArray[np.float64]]]:
     """Octaves of the tissue field: (spans along the slide's longer side, random knot values weighted by the octave)."""
     random = np.random.default_rng(seed)
     return [(spans, weight * random.standard_normal((spans + 3, spans + 3))) for spans, weight in _OCTAVES]
-
-
-_OCTAVES = ((5, 1.0), (16, 0.4), (50, 0.12))
 
 
 def _field(truth: SyntheticTruth, y: Floats, x: Floats, *, paired: bool = False) -> Floats:
@@ -232,10 +241,7 @@ def _field(truth: SyntheticTruth, y: Floats, x: Floats, *, paired: bool = False)
     field = fall[0] + fall[1] if paired else fall[0][:, np.newaxis] + fall[1]
     for spans, knots in _knots(truth.seed):
         across, along = _spline(y / longer, spans), _spline(x / longer, spans)
-        if paired:
-            field = field + np.einsum("ni,ni->n", across @ knots, along)
-        else:
-            field = field + across @ knots @ along.T
+        field = field + (np.sum((across @ knots) * along, axis=1) if paired else across @ knots @ along.T)
     return np.asarray(field)
 
 
@@ -294,12 +300,12 @@ def _texture(mpp: float, seed: int, box: Box) -> NDArray[np.uint8]:
 def _palettes() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """(256, 3) RGB of stroma and of nuclei by strength of stain, after Beer and Lambert.
 
-    Optical densities of haematoxylin and eosin from Ruifrok and Johnston, Anal Quant Cytol Histol 23 (2001).
+    Optical densities of haematoxylin and eosin as in ImageJ's Colour Deconvolution, stain pair "H&E 2".
     """
-    haematoxylin, eosin = np.array([0.650, 0.704, 0.286]), np.array([0.072, 0.990, 0.105])
+    haematoxylin, eosin = np.array([0.490, 0.769, 0.410]), np.array([0.046, 0.842, 0.537])
     strength = np.linspace(0, 1, 256)[:, np.newaxis]
     stroma = (0.02 + 0.05 * strength) * haematoxylin + (0.05 + 0.22 * strength) * eosin
-    nucleus = (0.65 + 0.35 * strength) * haematoxylin + 0.15 * eosin
+    nucleus = (0.75 + 0.35 * strength) * haematoxylin + 0.1 * eosin
     pink, violet = (np.round(BACKGROUND * 10**-density).astype(np.uint8) for density in (stroma, nucleus))
     return pink, violet
 
@@ -307,6 +313,10 @@ def _palettes() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
 def _blend(below: NDArray[np.uint8], above: NDArray[np.uint8], opacity: NDArray[np.floating]) -> NDArray[np.uint8]:
     share = opacity[:, np.newaxis]
     return np.round(below * (1 - share) + above * share).astype(np.uint8)
+
+
+def _pixel_centres(box: Box) -> tuple[Floats, Floats]:
+    return np.arange(box.y, box.y_end, dtype=np.float64) + 0.5, np.arange(box.x, box.x_end, dtype=np.float64) + 0.5
 
 
 def _between(limits: tuple[float, float], share: Floats) -> Floats:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -34,11 +34,56 @@ _OPENSLIDE_ONLY = ("scn", "bif", "ndpi", "philips")
 
 
 @dataclass(frozen=True, slots=True)
-class _Level:
-    """The pages of one level: one page, or three where every colour has its own."""
+class _Page:
+    """What decoding a page's tiles takes; holds no file, so that any thread may use it."""
 
-    pages: tuple[Any, ...]
     shape: tuple[int, int]
+    """(height, width) in px."""
+    tile_shape: tuple[int, int]
+    planes: int
+    """3 where a tile holds one colour, else 1."""
+    samples: int
+    """Samples of a pixel within one tile."""
+    dtype: np.dtype[Any]
+    bits: int
+    photometric: int
+    extra_samples: tuple[int, ...]
+    colormap: NDArray[np.uint16] | None
+    offsets: Sequence[int]
+    byte_counts: Sequence[int]
+    decode: Callable[[bytes, int], NDArray[Any]]
+    """From a tile's bytes and its number to (y, x, samples)."""
+
+    @classmethod
+    def of(cls, page: Any) -> _Page:
+        """Read from an open file all that its pages would look up later."""
+        planes, _, height, width, samples = page.shaped
+        tables = {"jpegtables": page.jpegtables} if page.jpegtables is not None else {}
+        decode = page.decode
+        return cls(
+            shape=(height, width),
+            tile_shape=(page.tilelength, page.tilewidth),
+            planes=planes,
+            samples=samples,
+            dtype=page.dtype,
+            bits=page.bitspersample,
+            photometric=page.photometric,
+            extra_samples=tuple(page.extrasamples),
+            colormap=page.colormap if page.photometric == PHOTOMETRIC.PALETTE else None,
+            offsets=page.dataoffsets,
+            byte_counts=page.databytecounts,
+            decode=lambda data, index: decode(data, index, **tables)[0][0],
+        )
+
+    def tiles(self, box: Box) -> Iterator[tuple[int, int, Box]]:
+        """(number, plane, place in the page) of every tile that touches the box."""
+        tile_height, tile_width = self.tile_shape
+        rows, columns = -(-self.shape[0] // tile_height), -(-self.shape[1] // tile_width)
+        for plane in range(self.planes):
+            for row in range(box.y // tile_height, -(-box.y_end // tile_height)):
+                for column in range(box.x // tile_width, -(-box.x_end // tile_width)):
+                    place = Box(row * tile_height, column * tile_width, tile_height, tile_width)
+                    yield (plane * rows + row) * columns + column, plane, place
 
 
 class TiffReader:
@@ -60,9 +105,9 @@ class TiffReader:
             self.stated = _stated(tiff, series, as_number(aperio.get("aperio.MPP")))
             self._levels = _levels(tiff, series)
             self._whole = _whole_picture(series)
-        height, width = self._levels[0].shape
+        height, width = self._levels[0][0].shape
         self.levels = tuple(
-            ReaderLevel(level.shape, (height / level.shape[0] + width / level.shape[1]) / 2) for level in self._levels
+            ReaderLevel(page.shape, (height / page.shape[0] + width / page.shape[1]) / 2) for page, *_ in self._levels
         )
         self._file = path.open("rb", buffering=0)
 
@@ -70,51 +115,36 @@ class TiffReader:
         """Return the (y, x, 3) pixels of a box inside the level; tiles that the file leaves out are white."""
         if self._whole is not None:
             return self._whole[box.slices()].copy()
-        pages = self._levels[level].pages
+        pages = self._levels[level]
         planes = [plane for page in pages for plane in self._planes(page, box)]
         samples = planes[0] if len(planes) == 1 else np.concatenate(planes, axis=2)
-        return _rgb8(samples, pages[0], pages[0].bitspersample)
+        return _rgb8(samples, pages[0], pages[0].bits)
 
-    def _planes(self, page: Any, box: Box) -> NDArray[Any]:
-        """Return (planes, y, x, samples) as stored: one plane, or one a sample where the page keeps them apart."""
-        planes, _, _, _, samples = page.shaped
-        white = 0 if page.photometric == PHOTOMETRIC.MINISWHITE else 2**page.bitspersample - 1
-        stored = np.full((planes, box.height, box.width, samples), white, page.dtype)
-        for index, plane, place in _tiles(page, box):
-            tile = self._decode(page, index)
+    def _planes(self, page: _Page, box: Box) -> NDArray[Any]:
+        """Return (planes, y, x, samples) as stored."""
+        white = 0 if page.photometric == PHOTOMETRIC.MINISWHITE else 2**page.bits - 1
+        stored = np.full((page.planes, box.height, box.width, page.samples), white, page.dtype)
+        for number, plane, place in page.tiles(box):
+            tile = self._tile(page, number)
             if tile is not None:
                 inside = place.clip(box)
                 stored[(plane, *inside.relative_to(box).slices())] = tile[inside.relative_to(place).slices()]
         return stored
 
-    def _decode(self, page: Any, index: int) -> NDArray[Any] | None:
+    def _tile(self, page: _Page, number: int) -> NDArray[Any] | None:
         """Return one tile (y, x, samples); None when the file holds no bytes for it."""
-        offset, count = page.dataoffsets[index], page.databytecounts[index]
+        count = page.byte_counts[number]
         if not count:
             return None
-        data = os.pread(self._file.fileno(), count, offset)
+        data = os.pread(self._file.fileno(), count, page.offsets[number])
         if len(data) < count:
-            msg = f"the file ends inside tile {index}: {len(data)} of its {count} bytes are there"
+            msg = f"the file ends inside tile {number}: {len(data)} of its {count} bytes are there"
             raise EOFError(msg)
-        tables = {"jpegtables": page.jpegtables} if page.jpegtables is not None else {}
-        tile: NDArray[Any] = page.decode(data, index, **tables)[0][0]
-        return tile
+        return page.decode(data, number)
 
     def close(self) -> None:
         """Close the file descriptor; tiffslide's own was closed once the tables were read."""
         self._file.close()
-
-
-def _tiles(page: Any, box: Box) -> Iterator[tuple[int, int, Box]]:
-    """(index, plane, place in the page) of every tile that touches the box."""
-    planes, _, height, width, _ = page.shaped
-    tile_height, tile_width = page.tilelength, page.tilewidth
-    rows, columns = -(-height // tile_height), -(-width // tile_width)
-    for plane in range(planes):
-        for row in range(box.y // tile_height, -(-box.y_end // tile_height)):
-            for column in range(box.x // tile_width, -(-box.x_end // tile_width)):
-                place = Box(row * tile_height, column * tile_width, tile_height, tile_width)
-                yield (plane * rows + row) * columns + column, plane, place
 
 
 def _largest_picture(tiff: Any) -> Any:
@@ -143,28 +173,34 @@ def _colour_is_known(page: Any) -> bool:
     return page.photometric in {PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.RGB, PHOTOMETRIC.PALETTE}
 
 
-def _levels(tiff: Any, series: Any) -> tuple[_Level, ...]:
-    """Return the levels, largest first: those of the series, and copies that tifffile lists as series of their own.
+def _levels(tiff: Any, series: Any) -> tuple[tuple[_Page, ...], ...]:
+    """Return the levels, largest first: one page each, or three where every colour has a page of its own.
 
-    tifffile groups pages by size and misses levels whose rounding it does not expect.
+    Levels are those of the series, and copies that tifffile lists as series of their own: it groups pages by size and
+    misses levels whose rounding it does not expect.
     """
     picture = series.pages[0]
-    height, width = picture.imagelength, picture.imagewidth
     if not picture.is_tiled:
-        return (_Level((picture,), (height, width)),)
-    levels = {(level.pages[0].imagelength, level.pages[0].imagewidth): tuple(level.pages) for level in series.levels}
+        return ((_Page.of(picture),),)
+    levels = {_shape(level.pages[0]): tuple(level.pages) for level in series.levels}
     for other in tiff.series:
-        page = other.pages[0]
-        shape = page.imagelength, page.imagewidth
-        alike = (page.dtype, page.samplesperpixel, page.photometric) == (
-            picture.dtype,
-            picture.samplesperpixel,
-            picture.photometric,
-        )
-        same_view = abs(height * shape[1] / width - shape[0]) <= 1
-        if page.is_reduced and page.is_tiled and len(other.pages) == 1 and alike and same_view:
-            levels.setdefault(shape, (page,))
-    return tuple(_Level(pages, shape) for shape, pages in sorted(levels.items(), reverse=True))
+        if len(other.pages) == 1 and _is_copy(other.pages[0], picture):
+            levels.setdefault(_shape(other.pages[0]), (other.pages[0],))
+    return tuple(tuple(map(_Page.of, pages)) for _, pages in sorted(levels.items(), reverse=True))
+
+
+def _shape(page: Any) -> tuple[int, int]:
+    return page.imagelength, page.imagewidth
+
+
+def _is_copy(page: Any, picture: Any) -> bool:
+    """Whether a page says to be a smaller copy and is one of this picture: the same view, stored alike."""
+    alike = all(
+        getattr(page, trait) == getattr(picture, trait) for trait in ("dtype", "samplesperpixel", "photometric")
+    )
+    height, width = _shape(picture)
+    same_view = abs(height * page.imagewidth / width - page.imagelength) <= 1
+    return bool(page.is_reduced and page.is_tiled and alike and same_view)
 
 
 def _whole_picture(series: Any) -> NDArray[np.uint8] | None:
@@ -178,12 +214,12 @@ def _whole_picture(series: Any) -> NDArray[np.uint8] | None:
         samples = samples[..., np.newaxis]
     elif series.axes != "YXS":
         samples = np.moveaxis(samples, 0, 2)
-    return _rgb8(samples, page, 1 if samples.dtype == np.bool_ else None)
+    return _rgb8(samples, _Page.of(page), 1 if samples.dtype == np.bool_ else None)
 
 
-def _rgb8(samples: NDArray[Any], page: Any, bits: int | None) -> NDArray[np.uint8]:
+def _rgb8(samples: NDArray[Any], page: _Page, bits: int | None) -> NDArray[np.uint8]:
     """Return (y, x, 3) RGB of (y, x, samples) as stored; `bits` of a sample, None to tell from the brightest."""
-    if page.photometric == PHOTOMETRIC.PALETTE and page.colormap is not None:
+    if page.colormap is not None:
         return np.moveaxis((page.colormap // 257).astype(np.uint8)[:, samples[..., 0]], 0, 2)
     eight: NDArray[np.uint8] = (
         samples if samples.dtype == np.uint8 else grey16_to_grey8(samples.astype(np.uint16), bits)
@@ -191,8 +227,8 @@ def _rgb8(samples: NDArray[Any], page: Any, bits: int | None) -> NDArray[np.uint
     if page.photometric == PHOTOMETRIC.MINISWHITE:
         eight = 255 - eight
     colour, rest = (eight[..., :3], eight[..., 3:]) if eight.shape[2] >= 3 else (eight[..., :1], eight[..., 1:])
-    if rest.shape[2] and page.extrasamples and page.extrasamples[0] in {1, 2}:
-        colour = _over_white(colour, rest[..., :1], premultiplied=page.extrasamples[0] == 1)
+    if rest.shape[2] and page.extra_samples and page.extra_samples[0] in {1, 2}:
+        colour = _over_white(colour, rest[..., :1], premultiplied=page.extra_samples[0] == 1)
     return np.ascontiguousarray(np.broadcast_to(colour, (*colour.shape[:2], 3)))
 
 

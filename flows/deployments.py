@@ -1,0 +1,125 @@
+"""The work as Prefect sees it: a flow a cohort, a task a slide, a log line a stage. Tiles are nobody's affair here.
+
+The same functions as the command line's do the work; this module adds what a server gives: parameters that are checked
+where they arrive, a state a slide, another try where the disk or the network gave way, and a log. What is done is
+written in the store, not in Prefect, so a run that is started again goes on where the last one stopped.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.states import Completed, Failed, State
+
+from flows.cohort import Cohort, SlideOutcome, find_slides, process_cohort, try_slide
+from flows.progress import Progress, Quiet
+from pipeline.config import CohortConfig, read_config
+from pipeline.errors import HistoloomError, SlideError, UnreadableSlide
+from pipeline.output import SlideOutput
+from pipeline.schedule import Workers, Workforce
+from pipeline.slide_name import slide_name
+
+
+class RunLog(Quiet):
+    """Tells the log of the Prefect run that is going on of slides and stages."""
+
+    def slide(self, name: str, event: str, **facts: Any) -> None:
+        """See `Progress`."""
+        get_run_logger().info(" ".join([f"{name}: {event}", *(f"{key}={value}" for key, value in facts.items())]))
+
+    def stage(self, name: str, stage: str, tiles: int) -> None:
+        """See `Progress`."""
+        get_run_logger().info(f"{name}: stage {stage}, {tiles} tiles to do")
+
+
+def is_transient(error: BaseException | None) -> bool:
+    """Whether another try may go well: a disk or a network gave way, not the slide, nor what is asked of it."""
+    return isinstance(error, OSError) and not isinstance(error, UnreadableSlide)
+
+
+def _may_pass(_task: Any, _run: Any, state: State[Any]) -> bool:
+    return is_transient(state.result(raise_on_failure=False))
+
+
+@task(
+    name="slide",
+    task_run_name="{path.name}",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=2,
+    retry_delay_seconds=[30, 300],
+    retry_condition_fn=_may_pass,
+)
+def process_slide_task(
+    cohort: Cohort, path: Path, name: str | None, workers: Workers, progress: Progress
+) -> SlideOutcome:
+    """Work on one slide; what is wrong with it ends the task as Failed."""
+    outcome = try_slide(cohort, path, name, workers, progress)
+    if outcome.error is not None:
+        raise outcome.error
+    return outcome
+
+
+def attempt_slide(cohort: Cohort, path: Path, name: str | None, workers: Workers, progress: Progress) -> SlideOutcome:
+    """Work on one slide as a task; whatever ends it, the cohort goes on."""
+    state = process_slide_task(cohort, path, name, workers, progress, return_state=True)
+    result = state.result(raise_on_failure=False)
+    if isinstance(result, SlideOutcome):
+        return result
+    if isinstance(result, HistoloomError):
+        return SlideOutcome(name or slide_name(path), path, error=result)
+    return _broken_off(cohort, path, result)
+
+
+def _broken_off(cohort: Cohort, path: Path, cause: object) -> SlideOutcome:
+    """The outcome of a slide that something unforeseen ended; the report gets a row of it if the disk takes one."""
+    name = slide_name(path)
+    what = f"{path}: broken off: {type(cause).__name__}: {cause}"
+    error = SlideError(what, "The task's log has the traceback; a second run goes on from here.")
+    with suppress(OSError):
+        SlideOutput(cohort.out, name).fail(path, error)
+    return SlideOutcome(name, path, error=error)
+
+
+@flow(name="cohort", description="Tiles, super-resolves, segments, classifies and stitches slides.", persist_result=False)
+def cohort(
+    slides: list[str],
+    out: str,
+    settings: dict[str, Any] | None = None,
+    config: str | None = None,
+    workers: int = 1,
+    scheduler: str | None = None,
+    force: bool = False,
+) -> State[Any]:
+    """Work on a cohort; Failed, with the reasons, when a slide failed, after all others were worked on.
+
+    Parameters
+    ----------
+    slides
+        Files, folders and globs; relative ones start at the folder that `prefect deploy` was called in.
+    out
+        Folder for the results.
+    settings
+        Settings of every slide, by the names of `pipeline.config.SlideConfig`: `{"sr": "none", "mpp": 0.25}`.
+    config
+        A cohort's TOML file, as for `histoloom run --config`; `settings` stand above it.
+    workers, scheduler, force
+        As on the command line.
+    """
+    chosen = (read_config(Path(config)) if config else CohortConfig()).changed(settings or {})
+    order = Cohort(find_slides(slides), Path(out).expanduser(), chosen, force)
+    outcomes = process_cohort(order, Workforce(workers, scheduler), RunLog(), attempt_slide)
+    return _conclude(order.out, outcomes)
+
+
+def _conclude(out: Path, outcomes: list[SlideOutcome]) -> State[Any]:
+    """A flow is Completed for Prefect whatever became of its tasks, unless it says otherwise itself."""
+    failures = [f"{outcome.name}: {outcome.error.what}" for outcome in outcomes if outcome.error]
+    where = f"see {out / 'report.html'}"
+    if failures:
+        return Failed(message="; ".join([f"{len(failures)} of {len(outcomes)} slides failed, {where}", *failures]))
+    return Completed(message=f"{len(outcomes)} slides done, {where}")

@@ -1,0 +1,204 @@
+"""Metrics: what a network is judged by. Functions of numpy arrays, a formula each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.metrics import structural_similarity
+
+Labels = NDArray[np.integer]
+Floats = NDArray[np.floating]
+
+LUMA = (65.481 / 255, 128.553 / 255, 24.966 / 255)
+"""Weights of R, G, B in Y of ITU-R BT.601, studio range: Y = 16 + these (MATLAB's `rgb2ycbcr`)."""
+
+
+def luma(image: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return Y (y, x) in 16..235 of RGB (y, x, 3) in 0..255, not rounded."""
+    y: NDArray[np.float64] = 16 + image.astype(np.float64) @ np.asarray(LUMA)
+    return y
+
+
+def psnr(one: NDArray[np.generic], other: NDArray[np.generic]) -> float:
+    """Return 10 log10(255² / MSE) in dB of two images on 0..255; infinite for equal ones."""
+    difference = one.astype(np.float64) - other.astype(np.float64)
+    error = float(np.mean(difference**2))
+    return 10 * math.log10(255**2 / error) if error else math.inf
+
+
+def ssim(one: NDArray[np.generic], other: NDArray[np.generic]) -> float:
+    """Return the structural similarity of two images (y, x) or (y, x, c) on 0..255, the mean over channels.
+
+    Wang et al. 2004: a Gaussian window 11 x 11 with sigma 1.5, places where it fits only, C1 = (.01 L)²,
+    C2 = (.03 L)², L = 255, population covariance.
+    """
+    return float(
+        structural_similarity(
+            one.astype(np.float64),
+            other.astype(np.float64),
+            data_range=255,
+            gaussian_weights=True,
+            sigma=1.5,
+            truncate=3.5,
+            use_sample_covariance=False,
+            channel_axis=2 if one.ndim == 3 else None,
+        )
+    )
+
+
+def dice(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
+    """Return 2 |A and B| / (|A| + |B|) of two masks; 1 when both are empty."""
+    total = int(one.sum()) + int(other.sum())
+    return 2 * int((one & other).sum()) / total if total else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Overlaps:
+    """Pairs of instances that share pixels, and the areas of all instances."""
+
+    areas_true: NDArray[np.int64]
+    areas_found: NDArray[np.int64]
+    true: NDArray[np.int64]
+    """Index of the true instance of each pair."""
+    found: NDArray[np.int64]
+    shared: NDArray[np.int64]
+    """Pixels that the pair has in common."""
+
+    @property
+    def union(self) -> NDArray[np.int64]:
+        """Pixels of either instance of each pair."""
+        return self.areas_true[self.true] + self.areas_found[self.found] - self.shared
+
+
+def overlaps(truth: Labels, found: Labels) -> Overlaps:
+    """Return which instances of two label images (y, x) share pixels; 0 is background, labels may have gaps."""
+    true_labels, true_index = np.unique(truth, return_inverse=True)
+    found_labels, found_index = np.unique(found, return_inverse=True)
+    joint = true_index.ravel().astype(np.int64) * len(found_labels) + found_index.ravel()
+    counts = np.bincount(joint, minlength=len(true_labels) * len(found_labels))
+    table = counts.reshape(len(true_labels), len(found_labels))
+    areas_true, areas_found = table.sum(1)[true_labels != 0], table.sum(0)[found_labels != 0]
+    inner = table[true_labels != 0][:, found_labels != 0]
+    true, found = np.nonzero(inner)
+    return Overlaps(areas_true, areas_found, true, found, inner[true, found])
+
+
+def aji(truth: Labels, found: Labels) -> float:
+    """Return the aggregated Jaccard index of two label images.
+
+    Kumar et al. 2017: each true instance takes the found one with the highest IoU (a found one may be taken more than
+    once); AJI = sum of intersections / (sum of unions + area of found instances nobody took + area of true ones that
+    met none). 1 when both are empty.
+    """
+    pairs = overlaps(truth, found)
+    order = np.lexsort((pairs.found, -pairs.shared / pairs.union, pairs.true))
+    _, first = np.unique(pairs.true[order], return_index=True)
+    best = order[first]
+    met = np.zeros(len(pairs.areas_true), dtype=bool)
+    met[pairs.true[best]] = True
+    taken = np.zeros(len(pairs.areas_found), dtype=bool)
+    taken[pairs.found[best]] = True
+    union = int(pairs.union[best].sum() + pairs.areas_true[~met].sum() + pairs.areas_found[~taken].sum())
+    return int(pairs.shared[best].sum()) / union if union else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class PanopticQuality:
+    """PQ = DQ x SQ, and the counts behind them."""
+
+    pq: float
+    dq: float
+    """Detection quality: F1 of the instances matched at IoU > 0.5."""
+    sq: float
+    """Segmentation quality: mean IoU of the matched instances."""
+    matched: int
+    missed: int
+    spurious: int
+
+
+def panoptic_quality(truth: Labels, found: Labels) -> PanopticQuality:
+    """Return the panoptic quality of two label images.
+
+    Kirillov et al. 2019: instances match where IoU > 0.5, which at most one partner can have; DQ = TP / (TP + FP / 2 +
+    FN / 2), SQ = mean IoU over TP. 1 when both are empty.
+    """
+    pairs = overlaps(truth, found)
+    iou = pairs.shared / pairs.union
+    matched = int((iou > 0.5).sum())
+    missed, spurious = len(pairs.areas_true) - matched, len(pairs.areas_found) - matched
+    if matched + missed + spurious == 0:
+        return PanopticQuality(1.0, 1.0, 1.0, 0, 0, 0)
+    dq = matched / (matched + (missed + spurious) / 2)
+    sq = float(iou[iou > 0.5].mean()) if matched else 0.0
+    return PanopticQuality(dq * sq, dq, sq, matched, missed, spurious)
+
+
+def confusion(labels: Labels, predicted: Labels, classes: int) -> NDArray[np.int64]:
+    """Return (classes, classes) counts: rows are the truth, columns what was predicted."""
+    joint = labels.astype(np.int64) * classes + predicted.astype(np.int64)
+    return np.bincount(joint, minlength=classes**2).reshape(classes, classes)
+
+
+def balanced_accuracy(counts: NDArray[np.int64]) -> float:
+    """Return the mean over classes of the share of each that was recognised; classes without examples do not count."""
+    totals = counts.sum(1)
+    return float((np.diag(counts)[totals > 0] / totals[totals > 0]).mean())
+
+
+def auc(labels: Labels, scores: Floats) -> float:
+    """Return the area under the ROC curve of (n,) scores for label 1 against 0; NaN where a class is absent.
+
+    The chance that a positive scores above a negative, ties half: (rank sum - n+ (n+ + 1) / 2) / (n+ n-), Mann-Whitney.
+    """
+    positive = labels.astype(bool)
+    positives, negatives = int(positive.sum()), int((~positive).sum())
+    if not positives or not negatives:
+        return math.nan
+    _, index, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[index]
+    return float((ranks[positive].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+
+
+def expected_calibration_error(labels: Labels, probabilities: Floats, bins: int = 15) -> float:
+    """Return the expected calibration error of (n, k) probabilities: how far confidence is from accuracy.
+
+    Guo et al. 2017: over equal bins of the highest probability, sum of (share of the bin) |accuracy - confidence|.
+    """
+    confidence, right = probabilities.max(1), probabilities.argmax(1) == labels
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    counts = np.bincount(place, minlength=bins)
+    gaps = np.bincount(place, weights=right - confidence, minlength=bins)
+    return float(np.abs(gaps).sum() / counts.sum())
+
+
+def bootstrap_interval(
+    patients: NDArray[np.str_],
+    figure: Callable[[NDArray[np.int64]], float],
+    *,
+    draws: int = 1000,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Return the 95 % interval of a figure over bootstrap samples of whole patients.
+
+    `figure` gets the indices of a sample; patches of one patient resemble each other, so patients are what is drawn.
+    Samples whose figure is NaN (a class is absent) are left out.
+    """
+    rng = np.random.default_rng(seed)
+    groups = [np.flatnonzero(patients == patient) for patient in np.unique(patients)]
+    figures = []
+    for _ in range(draws):
+        sample = rng.integers(len(groups), size=len(groups))
+        figures.append(figure(np.concatenate([groups[place] for place in sample])))
+    low, high = np.nanpercentile(figures, (2.5, 97.5))
+    return float(low), float(high)
+
+
+def mean_and_deviation(values: Sequence[float]) -> dict[str, float]:
+    """Return the mean and the sample standard deviation (0 for one value) of finite values."""
+    finite = np.asarray([value for value in values if math.isfinite(value)])
+    deviation = float(finite.std(ddof=1)) if len(finite) > 1 else 0.0
+    return {"mean": float(finite.mean()), "sd": deviation}

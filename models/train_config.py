@@ -1,0 +1,167 @@
+"""TrainConfig: everything that decides a training, read from one TOML file; an unknown key is an error.
+
+Three trainings that use these fields are kept beside the weights they made: `models/bundles/*/train.toml`.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal, NoReturn, TypeVar
+
+from models.errors import TrainingError
+
+CURE = "Correct the training file; `models/bundles/*/train.toml` are examples that work."
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceConfig:
+    """One set of training data, and which of its patients are never trained on."""
+
+    name: str
+    licence: str
+    kind: str
+    """How the files are laid out: a key of the task's readers, such as `images`, `instances`, `masks`, `sheets`."""
+    path: str
+    """File or folder, relative to the data root."""
+    share: float = 1.0
+    """How often a training example is drawn from this set, relative to the others."""
+    patient: str = "(.+)"
+    """Regular expression whose first group is the patient, in a file's stem (or in an index's patient column)."""
+    validation: tuple[str, ...] = ()
+    """Patients that choose between weights."""
+    test: tuple[str, ...] = ()
+    """Patients that nothing is chosen by."""
+    validation_share: float = 0.0
+    """Share of the patients drawn for validation, where they are not named."""
+    test_share: float = 0.0
+    train_width: float = 1.0
+    """Slides: the share of the width, from the left, that training reads; the rest is the test."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleConfig:
+    """How long, how large, how fast."""
+
+    iterations: int
+    batch: int
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    warmup: int = 50
+    """Iterations over which the learning rate rises from 0."""
+    ema_decay: float = 0.999
+    """Decay of the running mean of weights that is validated and shipped."""
+    clip_norm: float = 1.0
+    """Longest gradient."""
+    minutes: float | None = None
+    """Wall-clock budget: the cosine ends with the iterations or with the minutes, whichever comes first."""
+    validate_every: int = 200
+    checkpoint_minutes: float = 3.0
+    workers: int = 0
+    """Threads that draw batches ahead; 0 draws them in the training thread."""
+
+    def __post_init__(self) -> None:
+        ranges = {
+            "iterations": self.iterations >= 1,
+            "batch": self.batch >= 1,
+            "learning_rate": 0 < self.learning_rate < 10,
+            "weight_decay": 0 <= self.weight_decay < 10,
+            "warmup": self.warmup >= 0,
+            "ema_decay": 0 <= self.ema_decay < 1,
+            "clip_norm": self.clip_norm > 0,
+            "minutes": self.minutes is None or self.minutes > 0,
+            "validate_every": self.validate_every >= 1,
+            "workers": 0 <= self.workers <= 64,
+        }
+        wrong = [f"{name}={getattr(self, name)!r}" for name, holds in ranges.items() if not holds]
+        if wrong:
+            msg = f"a schedule cannot have {', '.join(wrong)}"
+            raise ValueError(msg)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainConfig:
+    """One training. Tables `network` and `options` are checked by the architecture's and the task's own configs."""
+
+    name: str
+    """Name of the bundle."""
+    task: Literal["superresolution", "nuclei", "classification"]
+    architecture: str
+    mpp: float
+    """um per px of the network's input."""
+    licence: str
+    """Of the weights; follows from the data's licences."""
+    limits: str
+    network: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    sources: tuple[SourceConfig, ...]
+    schedule: ScheduleConfig
+    seed: int = 0
+    device: str = "auto"
+    """`auto`, `cpu` or `cuda[:N]`."""
+    precision: Literal["bf16", "fp32"] = "bf16"
+    """bf16: autocast; the weights stay fp32."""
+    data_root: str = "."
+    """Folder that the sources' paths start from."""
+
+    def __post_init__(self) -> None:
+        if not self.sources:
+            msg = "a training needs at least one source"
+            raise ValueError(msg)
+
+    def at(self, data_root: str | Path) -> TrainConfig:
+        """Return the same training on data under another folder."""
+        return replace(self, data_root=str(data_root))
+
+
+def read_config(path: str | Path) -> TrainConfig:
+    """Read a training file. Relative to the file's folder where `data_root` is relative.
+
+    Raises
+    ------
+    TrainingError
+        if the file is no TOML, a key is unknown or missing, or a value is impossible.
+    """
+    path = Path(path)
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise TrainingError.about(path, f"cannot be read ({error})", CURE) from error
+    sources = table.pop("sources", [])
+    schedule = table.pop("schedule", {})
+    nested = {
+        "sources": tuple(from_table(SourceConfig, one, path) for one in sources),
+        "schedule": from_table(ScheduleConfig, schedule, path),
+    }
+    config = from_table(TrainConfig, table | nested, path)
+    return config.at(path.parent / config.data_root)
+
+
+def from_table(kind: type[T], table: Mapping[str, Any], where: str | Path) -> T:
+    """Return a config dataclass from a TOML table; arrays become tuples.
+
+    Raises
+    ------
+    TrainingError
+        if a key is unknown or missing, or the dataclass refuses a value.
+    """
+    known = {one.name: one for one in fields(kind)}  # type: ignore[arg-type]
+    required = {name for name, one in known.items() if one.default is MISSING and one.default_factory is MISSING}
+    for names, what in ((table.keys() - known.keys(), "unknown"), (required - table.keys(), "missing")):
+        if names:
+            _refuse(where, f"{what} key {', '.join(sorted(names))} for a {kind.__name__}")
+    try:
+        return kind(**{key: _tuple(value) for key, value in table.items()})
+    except (TypeError, ValueError) as error:
+        raise TrainingError.about(where, str(error), CURE) from error
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(_tuple(one) for one in value) if isinstance(value, list) else value
+
+
+def _refuse(where: str | Path, what: str) -> NoReturn:
+    raise TrainingError.about(where, what, CURE)

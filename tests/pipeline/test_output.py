@@ -1,0 +1,80 @@
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import PlanChanged, StoreBusy, UnreadableSlide
+from pipeline.output import SlideOutput, read_json
+
+PLAN = {"settings": {"sr": "auto", "core_px": 1024}, "slide": {"sha256": "00"}}
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> SlideOutput:
+    return SlideOutput(tmp_path, "a")
+
+
+def test_results_get_their_final_name_when_they_are_whole(output: SlideOutput) -> None:
+    output.begin(PLAN)
+    (output.partial / "ledger").mkdir()
+    (output.partial / "nuclei.parquet").write_text("rows")
+    assert not output.publish()
+    assert not output.final.exists()
+    output.finish({"plan": PLAN})
+    assert sorted(path.name for path in output.final.iterdir()) == ["nuclei.parquet", "run.json"]
+    assert not output.partial.exists()
+    assert output.finished_run() == {"plan": PLAN}
+
+
+def test_a_crash_while_publishing_is_made_good_by_the_next_call(output: SlideOutput) -> None:
+    output.begin(PLAN)
+    (output.partial / "tissue.npz").write_text("mask")
+    (output.partial / "run.json").write_text('{"plan": 1}')
+    assert output.publish()
+    assert [path.name for path in output.final.iterdir()] == ["run.json"]
+
+
+def test_a_folder_is_gone_on_with_by_the_same_plan_alone(output: SlideOutput) -> None:
+    output.begin(PLAN)
+    output.begin(PLAN)
+    with pytest.raises(PlanChanged, match=r"settings.sr was 'auto', now 'none'") as refusal:
+        output.begin({**PLAN, "settings": {"sr": "none", "core_px": 1024}})
+    assert "--force" in refusal.value.cure
+
+
+def test_force_starts_over(output: SlideOutput) -> None:
+    output.begin(PLAN)
+    (output.partial / "ledger").mkdir()
+    output.begin({"settings": {}}, force=True)
+    assert not (output.partial / "ledger").exists()
+
+
+def test_old_results_stay_until_new_ones_are_whole(output: SlideOutput) -> None:
+    output.begin(PLAN)
+    output.finish({"run": 1})
+    output.begin(PLAN, force=True)
+    assert output.finished_run() == {"run": 1}
+    output.finish({"run": 2})
+    assert output.finished_run() == {"run": 2}
+    assert not [path for path in output.partial.parent.iterdir() if path.suffix == ".old"]
+
+
+def test_a_failure_is_written_down_until_the_slide_is_begun_again(output: SlideOutput) -> None:
+    output.fail(Path("a.svs"), UnreadableSlide("a.svs: broken", "Copy it again."))
+    failure = read_json(output.partial / "failed.json")
+    assert failure is not None
+    assert failure["what"] == "a.svs: broken"
+    assert failure["cure"] == "Copy it again."
+    output.begin(PLAN)
+    assert not (output.partial / "failed.json").exists()
+
+
+def test_two_processes_do_not_work_on_one_slide(output: SlideOutput) -> None:
+    with output.locked(), pytest.raises(StoreBusy, match="another process"), SlideOutput(output.root, "a").locked():
+        pass
+    with output.locked():
+        pass
+
+
+def test_a_half_written_json_file_counts_as_none(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text('{"a": ')
+    assert read_json(tmp_path / "run.json") is None
