@@ -1,4 +1,4 @@
-"""The command line: parses, calls one function, prints, exits. Heavy packages are imported by the command that needs them.
+"""The command line: parses, calls one function, prints, exits. Each command imports what it needs, when it runs.
 
 Exit codes: 0 all is done, 2 wrong arguments, 3 some slides failed (rows say why), 1 a bug.
 """
@@ -24,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Out = Annotated[Path, typer.Option("--out", help="Folder for the results: one folder a slide, and the cohort's report.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder for results: one folder a slide, and the cohort's report.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -33,7 +33,9 @@ def run(
     slides: Annotated[list[str], typer.Argument(metavar="SLIDE...", help="Slides, plain images, folders or globs.")],
     out: Out,
     config: Annotated[Path | None, typer.Option(help="TOML with these options, and per-slide ones.")] = None,
-    mpp: Annotated[float | None, typer.Option(help="um per level-0 pixel, where the file says none or a wrong one.")] = None,
+    mpp: Annotated[
+        float | None, typer.Option(help="um per level-0 pixel, where files say none or a wrong one.")
+    ] = None,
     target_mpp: Annotated[float | None, typer.Option(help="Resolution that nuclei are segmented at. [0.25]")] = None,
     sr: Annotated[str | None, typer.Option(help="Super-resolution: a bundle, auto or none. [auto]")] = None,
     nuclei: Annotated[str | None, typer.Option(help="Bundle that segments nuclei, or none. [nuclei-unet]")] = None,
@@ -48,14 +50,16 @@ def run(
     reader: Annotated[str | None, typer.Option(help="auto, openslide or tiffslide. [auto]")] = None,
     ngff: Annotated[str | None, typer.Option(help="Version of OME-Zarr: 0.5 or 0.4. [0.5]")] = None,
     core_px: Annotated[int | None, typer.Option(help="Side of the square that a tile owns. [1024]")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Start over; without it, go on where the last run stopped.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Start over instead of going on where the last run stopped.")
+    ] = False,
     log_json: Annotated[bool, typer.Option("--log-json", help="One JSON line an event on stderr, no bars.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
     """Tile, super-resolve, segment, classify and stitch slides."""
     from flows.cohort import Cohort, find_slides, process_cohort
     from models.errors import ModelError
-    from pipeline.errors import HistoloomError
+    from pipeline.errors import HistoloomError, Unforeseen
     from pipeline.schedule import Workforce
 
     given = {
@@ -77,7 +81,8 @@ def run(
         for outcome in failed:
             _print_traceback(outcome.error)
     print(out / "report.html")
-    raise typer.Exit(3 if failed else 0)
+    faults = any(isinstance(outcome.error, Unforeseen) for outcome in failed)
+    raise typer.Exit(1 if faults else 3 if failed else 0)
 
 
 @app.command()
@@ -117,11 +122,14 @@ def models(as_json: Json = False) -> None:
 @app.command()
 def sample(
     folder: Annotated[Path, typer.Argument(metavar="DIR")],
-    synthetic: Annotated[int | None, typer.Option(min=256, help="Make an N x N px slide with known nuclei too.")] = None,
+    synthetic: Annotated[
+        int | None, typer.Option(min=256, help="Make an N x N px slide with known nuclei too.")
+    ] = None,
 ) -> None:
     """Fetch a real slide (CC0), and make a synthetic one if asked."""
-    from pipeline.errors import HistoloomError
     from pipeline.sample import fetch_sample, write_synthetic_sample
+
+    from pipeline.errors import HistoloomError
 
     try:
         print(fetch_sample(folder))

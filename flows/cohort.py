@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,27 @@ from flows.progress import Progress
 from flows.slide import SlideTask, process_slide
 from models.errors import ModelError
 from pipeline.config import CohortConfig
-from pipeline.errors import ConfigError, HistoloomError, SlideError
+from pipeline.errors import ConfigError, HistoloomError, ResourceLost, SlideError, Unforeseen
 from pipeline.output import SlideOutput, tidy
 from pipeline.schedule import Workers, Workforce
 from pipeline.slide import slide_name
 
 _PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
-_SLIDES = {".svs", ".tif", ".tiff", ".ndpi", ".mrxs", ".scn", ".vms", ".vmu", ".bif", ".svslide", ".dcm", ".czi"}
+_SLIDES = {
+    ".svs",
+    ".tif",
+    ".tiff",
+    ".ndpi",
+    ".mrxs",
+    ".scn",
+    ".vms",
+    ".vmu",
+    ".bif",
+    ".svslide",
+    ".dcm",
+    ".czi",
+    ".vsi",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +57,10 @@ class Cohort:
     force: bool = False
 
 
+Attempt = Callable[[Cohort, Path, str | None, Workers, Progress], SlideOutcome]
+"""Works on one slide of a cohort, called by its name (None where an earlier slide has that name); never raises."""
+
+
 def find_slides(patterns: Iterable[str]) -> tuple[Path, ...]:
     """The files that paths, folders and globs name, each once, in the order given and by name within a folder.
 
@@ -59,15 +78,20 @@ def find_slides(patterns: Iterable[str]) -> tuple[Path, ...]:
         elif path.exists() or not glob.has_magic(pattern):
             found[path] = None
         else:
-            found |= dict.fromkeys(Path(match) for match in sorted(glob.glob(str(path), recursive=True)))
+            matches = glob.glob(str(path), recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
+            found |= dict.fromkeys(Path(match) for match in sorted(matches))
     if not found:
         msg = f"no slides at {', '.join(patterns)}"
         raise ConfigError(msg, "Name slide files, folders that hold some, or a glob such as 'slides/*.svs'.")
     return tuple(found)
 
 
-def process_cohort(cohort: Cohort, workforce: Workforce, progress: Progress) -> list[SlideOutcome]:
+def process_cohort(
+    cohort: Cohort, workforce: Workforce, progress: Progress, attempt: Attempt | None = None
+) -> list[SlideOutcome]:
     """Work on every slide, then write the cohort's table and page.
+
+    `attempt` works on one slide without ever raising; by default it is `try_slide`.
 
     Raises
     ------
@@ -81,7 +105,7 @@ def process_cohort(cohort: Cohort, workforce: Workforce, progress: Progress) -> 
     outcomes = []
     with Workers(workforce) as workers, progress:
         for path, name in _named(cohort.slides):
-            outcomes.append(try_slide(cohort, path, name, workers, progress))
+            outcomes.append((attempt or try_slide)(cohort, path, name, workers, progress))
     write_cohort(cohort.out)
     tidy(cohort.out)
     return outcomes
@@ -96,6 +120,7 @@ def try_slide(cohort: Cohort, path: Path, name: str | None, workers: Workers, pr
         progress.slide(name, "failed", reason=error.what, cure=error.cure)
         return SlideOutcome(name, path, error=error)
     output = SlideOutput(cohort.out, name)
+    failure: HistoloomError
     try:
         task = SlideTask(path, output, cohort.config.of(name), cohort.force)
         return SlideOutcome(name, path, run=process_slide(task, workers, progress))
@@ -104,8 +129,18 @@ def try_slide(cohort: Cohort, path: Path, name: str | None, workers: Workers, pr
     except ModelError as error:
         failure = SlideError(error.what, error.cure)
     except OSError as error:
-        failure = SlideError(f"{path}: {error}", "Mend that (space, permissions, a lost disk) and run the command again.")
-    output.fail(path, failure)
+        failure = ResourceLost(
+            f"{path}: {error}", "Mend that (space, permissions, a lost disk), then run the command again."
+        )
+        failure.__cause__ = error
+    except Exception as error:  # the night goes on whatever one slide does
+        failure = Unforeseen(
+            f"{path}: {type(error).__name__}: {error}",
+            "This is a fault of histoloom: run the command again with --debug and report what it prints.",
+        )
+        failure.__cause__ = error
+    with suppress(OSError):  # a full disk is no reason to lose the other slides
+        output.fail(path, failure)
     progress.slide(name, "failed", reason=failure.what, cure=failure.cure)
     return SlideOutcome(name, path, error=failure)
 

@@ -21,7 +21,7 @@ from pipeline.config import CohortConfig, read_config
 from pipeline.errors import HistoloomError, SlideError, UnreadableSlide
 from pipeline.output import SlideOutput
 from pipeline.schedule import Workers, Workforce
-from pipeline.slide_name import slide_name
+from pipeline.slide import slide_name
 
 
 class RunLog(Quiet):
@@ -85,7 +85,9 @@ def _broken_off(cohort: Cohort, path: Path, cause: object) -> SlideOutcome:
     return SlideOutcome(name, path, error=error)
 
 
-@flow(name="cohort", description="Tiles, super-resolves, segments, classifies and stitches slides.", persist_result=False)
+@flow(
+    name="cohort", description="Tiles, super-resolves, segments, classifies and stitches slides.", persist_result=False
+)
 def cohort(
     slides: list[str],
     out: str,

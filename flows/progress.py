@@ -1,4 +1,4 @@
-"""What a person, or a program, sees of a run while it goes on: a bar a stage, or a JSON line an event. All on stderr."""
+"""What a person or a program sees of a run while it goes on, on stderr: a bar a stage, or a JSON line an event."""
 
 from __future__ import annotations
 
@@ -109,13 +109,20 @@ class Bars(Quiet):
         self._bars.stop()
 
     def slide(self, name: str, event: str, **facts: Any) -> None:
-        """One line when a slide is through."""
+        """One line when a slide is through; a failure takes two more, the reason and the cure."""
         self._drop()
-        if event != "started":
-            words = "  ".join(f"{key} {value}" for key, value in facts.items())
-            colour = {"done": "green", "failed": "red"}.get(event, "cyan")
-            self._console.print(f"[{colour}]{event:>9}[/]  ", end="", highlight=False)
-            self._console.print(f"{name}  {words}", markup=False, highlight=False, soft_wrap=True)
+        if event == "started":
+            return
+        failed = event == "failed"
+        words = "" if failed else "  ".join(f"{key} {value}" for key, value in facts.items())
+        colour = {"done": "green", "failed": "red"}.get(event, "cyan")
+        self._console.print(f"[{colour}]{event:>9}[/]  ", end="", highlight=False)
+        self._say(f"{name}  {words}")
+        for line in facts.values() if failed else ():
+            self._say(f"{'':>9}  {line}")
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def stage(self, name: str, stage: str, tiles: int) -> None:
         """A new bar, in place of the last."""

@@ -23,7 +23,9 @@ FORMAT = 1
 # Raised when a change of the code changes results; tiles computed before it are not mixed with tiles after it.
 NUMERICS = 1
 
-_PACKAGES = ("histoloom", "torch", "numpy", "zarr", "zarrs", "dask", "scikit-image", "shapely", "tiffslide", "openslide-python")
+_PACKAGES = (
+    "histoloom", "torch", "numpy", "zarr", "zarrs", "dask", "scikit-image", "shapely", "tiffslide", "openslide-python",
+)  # fmt: skip
 
 
 def identify(path: Path) -> dict[str, Any]:

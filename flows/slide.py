@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pipeline.recipe import Recipe
     from pipeline.schedule import Workers
     from pipeline.slide import Slide
-    from pipeline.stage import Network, Stage
+    from pipeline.stage import Stage
     from pipeline.tissue import TissueMask
     from pipeline.workspace import Workspace
 
@@ -149,7 +149,9 @@ def _find_tissue(slide: Slide, config: SlideConfig) -> TissueMask:
 
     if config.tissue == "all":
         return TissueMask.everything(slide.info.frame)
-    tissue = find_tissue(slide) if config.tissue == "auto" else TissueMask.from_image(config.tissue, slide.info.frame)
+    tissue = (
+        find_tissue(slide) if config.tissue == "auto" else TissueMask.from_image(Path(config.tissue), slide.info.frame)
+    )
     if not tissue.area_um2:
         msg = f"{slide.info.path}: no tissue found"
         raise NoTissue(msg, "Look at the slide: --tissue all works on all of it, --tissue MASK.png on what you mark.")
@@ -200,8 +202,9 @@ def _devices(recipe: Recipe, config: SlideConfig) -> dict[str, dict[str, str]]:
 
 def _finish(output: SlideOutput, run: dict[str, Any], runner: StageRunner) -> Mapping[str, Any]:
     """Write what people read, then give everything its final name."""
-    from pipeline.preview import write_preview
     from pipeline.report import write_slide_report
+
+    from pipeline.preview import write_preview
 
     stages = [{"name": name, **record} for name, record in runner.records.items()]
     run["timings"] = {"stages": stages, "seconds": sum(stage["seconds"] for stage in stages)}

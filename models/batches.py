@@ -29,6 +29,6 @@ def normalise(image: Tensor, normalisation: Normalisation) -> Tensor:
 def network_input(network: nn.Module, images: NDArray[np.uint8], normalisation: Normalisation | None = None) -> Tensor:
     """Return (y, x, 3) or (n, y, x, 3) uint8 as normalised (n, 3, y, x) float on the network's device."""
     device = next(network.parameters()).device
-    tensor = torch.from_numpy(np.ascontiguousarray(images)).to(device)
+    tensor = torch.tensor(np.ascontiguousarray(images), device=device)
     tensor = tensor.reshape(-1, *tensor.shape[-3:]).permute(0, 3, 1, 2)
     return normalise(tensor, normalisation or Normalisation()).contiguous(memory_format=torch.channels_last)

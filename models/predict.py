@@ -12,13 +12,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 from models.bundle import load_network
 from models.card import Card, join_cards
@@ -116,13 +115,12 @@ class Predictor:
         pixels = torch.from_numpy(np.pad(chunk, filled, mode="edge")).to(self._device).permute(0, 3, 1, 2)
         image = pixels.float().div_(255).sub_(self._mean).div_(self._std)
         output: Tensor = self._network(image)[:count]
-        if self.card.task == "superresolution":
-            output = output.clamp(0, 1).mul_(255).round_().to(torch.uint8)
-        else:  # before anything is cut off: softmax over a torn array rounds differently from thread to thread
-            output = functional.softmax(output, dim=1)
-        if self.card.task == "classification":
-            return _to_numpy(output)
-        return _to_numpy(output[:, :, : height * self.scale, : width * self.scale].permute(0, 2, 3, 1))
+        if self.card.task != "classification":
+            output = output[:, :, : height * self.scale, : width * self.scale]
+        if self.card.task != "superresolution":
+            return _softmax(output)
+        eight_bits = output.clamp(0, 1).mul_(255).round_().to(torch.uint8)
+        return cast(NDArray[np.uint8], eight_bits.permute(0, 2, 3, 1).cpu().numpy())
 
     def _halve(self, tiles: NDArray[np.uint8]) -> None:
         """Go on with half as many tiles at once after the device's memory ran out."""
@@ -259,6 +257,14 @@ def _classified_at_once(device: torch.device) -> int:
     return CLASSIFIED_AT_ONCE_CPU if device.type == "cpu" else CLASSIFIED_AT_ONCE_CUDA
 
 
-def _to_numpy(output: Tensor) -> NDArray[np.uint8] | NDArray[np.float32]:
-    array: NDArray[np.uint8] | NDArray[np.float32] = output.cpu().numpy()
-    return array
+def _softmax(logits: Tensor) -> NDArray[np.float32]:
+    """Map logits (n, k, ...) to probabilities (n, ..., k) in fp32.
+
+    In numpy, on one thread: torch shares the work out, and at the seams between threads its exponential rounds
+    differently, so that the bytes would depend on their number.
+    """
+    planes: NDArray[np.float32] = logits.movedim(1, 0).float().contiguous().cpu().numpy()
+    planes -= planes.max(0)
+    np.exp(planes, out=planes)
+    planes /= planes.sum(0)
+    return np.moveaxis(planes, 0, -1)

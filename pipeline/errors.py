@@ -6,7 +6,9 @@ HistoloomError
 │   ├── MissingResolution    no um per pixel in the file and none given
 │   ├── ImplausibleResolution  an um per pixel outside 0.05-20
 │   ├── CannotFeed           no layer of this slide has the resolution that a network was trained at
-│   └── NoTissue             the mask is empty
+│   ├── NoTissue             the mask is empty
+│   ├── ResourceLost         a disk or a network gave way; another try may go well
+│   └── Unforeseen           a fault of the program, on this slide
 ├── StoreError               something about one output folder
 │   ├── PlanChanged          the folder was begun with other settings
 │   └── StoreBusy            another process works on it
@@ -54,6 +56,16 @@ class CannotFeed(SlideError, ValueError):
 
 class NoTissue(SlideError, ValueError):
     """Nothing on the slide counts as tissue."""
+
+
+class ResourceLost(SlideError, OSError):
+    """A disk or a network gave way; another try may go well."""
+
+    __str__ = HistoloomError.__str__
+
+
+class Unforeseen(SlideError):
+    """Something that should not happen, and is for the program's developers to mend."""
 
 
 class StoreError(HistoloomError):

@@ -19,7 +19,7 @@ from pipeline.workspace import Workspace
 def gather_nuclei(workspace: Workspace, stage: Segment) -> int:
     """Write nuclei.parquet and nuclei.geojson.gz; return how many nuclei there are."""
     fragments = workspace.ledger(stage.name).fragments()
-    count = merge_fragments(fragments, workspace.nuclei_path)
+    count = merge_fragments(fragments, workspace.nuclei_path, {"slide": workspace.name, "network": stage.network.name})
     write_geojson_gz(workspace.nuclei_path, workspace.folder / "nuclei.geojson.gz")
     return count
 

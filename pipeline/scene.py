@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import shapely
 from numpy.typing import NDArray
@@ -20,11 +19,10 @@ from scipy.ndimage import uniform_filter
 
 from pipeline.errors import StoreError
 from pipeline.geometry import Box, Frame
+from pipeline.nuclei_table import NucleiIndex
 from pipeline.record import Record
 from pipeline.store import SlideStore
 
-# A nucleus whose centroid lies outside a box may still reach into it.
-_REACH_UM = 30.0
 # A slide smaller than the picture is enlarged by whole pixels, up to this.
 _MOST_ZOOM = 8
 
@@ -198,20 +196,10 @@ def centroids_px(scene: Scene) -> Iterator[tuple[NDArray[np.float64], NDArray[np
 
 
 def outlines_um(scene: Scene, window: Box) -> list[NDArray[np.float64]]:
-    """Outlines (points, (x, y)) of the nuclei that touch a box of the base frame, in um from its first corner."""
+    """Outlines, (points, (x, y)), of the nuclei that touch a box of the base frame, in um from its first corner."""
     if scene.nuclei_path is None:
         return []
-    mpp, reach = scene.level0.mpp, _REACH_UM / scene.level0.mpp
-    ratio = scene.level0.pixels_per(scene.base)
-    place = {"y": (window.y * ratio, window.y_end * ratio), "x": (window.x * ratio, window.x_end * ratio)}
-    near = None
-    for axis, (start, end) in place.items():
-        column = ds.field(f"centroid_{axis}_level0_px")
-        here = (column >= start - reach) & (column < end + reach)
-        near = here if near is None else near & here
-    rows = pq.read_table(scene.nuclei_path, columns=["geometry"], filters=near)
-    shapes = shapely.from_wkb(rows.column("geometry").to_numpy(), on_invalid="ignore")
-    corners = shapely.box(place["x"][0], place["y"][0], place["x"][1], place["y"][1])
-    polygons = [part for part in shapely.get_parts(shapes[shapely.intersects(shapes, corners)]) if part.geom_type == "Polygon"]
-    origin = np.array([place["x"][0], place["y"][0]])
-    return [(shapely.get_coordinates(shapely.get_exterior_ring(part)) - origin) * mpp for part in polygons]
+    geometry, _ = NucleiIndex.open(scene.nuclei_path).touching(scene.level0.cover(window, scene.base))
+    origin_um = np.array([window.x, window.y]) * scene.base.mpp
+    rings = shapely.get_exterior_ring(shapely.from_wkb(geometry))
+    return [shapely.get_coordinates(ring) * scene.level0.mpp - origin_um for ring in rings if ring is not None]

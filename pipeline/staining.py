@@ -16,77 +16,115 @@ from skimage.segmentation import clear_border
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-# Lengths and areas on the slide.
+# On the slide.
 _SMOOTHING_UM = 6.0
 _NEIGHBOURHOOD_UM = 40.0
+_BRIDGED_GAP_UM = 40.0
+_FRINGE_UM = 20.0
 _SMALLEST_TISSUE_UM2 = 4_000.0
 _LARGEST_HOLE_UM2 = 20_000.0
 
-# Optical density: tissue differs by this much between its channels, or is this dense in all of them.
+# Optical density by which the channels of tissue differ; where no glass is in sight to tell its white, density in all
+# of them together counts as well.
 _LEAST_COLOUR = 0.05
-_LEAST_DENSITY_SUM = 0.6
-# In grey levels. Glass is bright, hardly coloured and flat; without any in sight, white is taken as 240.
+_LEAST_DENSITY = 0.6
+
+# Grey levels. Glass is bright, hardly coloured and flat.
 _GLASS_MIN, _GLASS_MAX_CHROMA, _GLASS_MAX_DEVIATION = 180, 30, 2.0
+_MOTTLED_DEVIATION = 3.0
 _LEAST_GLASS_SHARE = 0.01
-_DEFAULT_WHITE = 240.0
+_USUAL_WHITE = 240.0
+_PURE_WHITE = 254.5
 _BLACK_MAX, _BLACK_MAX_CHROMA = 40, 15
 _OFFSET = 8.0
 
 
 def stained(picture: NDArray[np.uint8], mpp: float) -> Mask:
     """Return where (y, x, 3) RGB of `mpp` um a pixel is stained tissue, (y, x)."""
-    light = np.stack(
-        [
-            ndimage.gaussian_filter(picture[..., c].astype(np.float32), _SMOOTHING_UM / mpp, mode="nearest")
-            for c in range(3)
-        ],
-        axis=-1,
-    )
-    density = np.maximum(np.log((white_of(light, mpp) + _OFFSET) / (light + _OFFSET)), 0)
-    colour, total = np.ptp(density, axis=-1), density.sum(axis=-1)
-    black = (light.max(axis=-1) < _BLACK_MAX) & (np.ptp(light, axis=-1) < _BLACK_MAX_CHROMA)
-    absorbing = ((colour > _LEAST_COLOUR) | (total > _LEAST_DENSITY_SUM)) & ~black
-    return _tidied(absorbing & ~_foreign(density, absorbing), mpp)
+    light = _smoothed(picture, mpp)
+    white = glass_white(light, mpp)
+    reference = np.full(3, _USUAL_WHITE, np.float32) if white is None else white
+    density = np.maximum(np.log((reference + _OFFSET) / (light + _OFFSET)), 0)
+    absorbing = (np.ptp(density, axis=-1) > _LEAST_COLOUR) | _mottled(picture, mpp)
+    if white is None:
+        absorbing |= density.sum(axis=-1) > _LEAST_DENSITY
+    absorbing &= (light.max(axis=-1) >= _BLACK_MAX) | (np.ptp(light, axis=-1) >= _BLACK_MAX_CHROMA)
+    return _tidied(absorbing & ~_foreign(density, absorbing, mpp), mpp)
 
 
-def white_of(light: Floats, mpp: float) -> Floats:
-    """Return the RGB of bare glass: the median of what is bright, flat and hardly coloured, or a usual white."""
-    grey = light.mean(axis=-1)
-    side = max(3, 2 * round(_NEIGHBOURHOOD_UM / mpp / 2) + 1)
-    mean = ndimage.uniform_filter(grey, side, mode="nearest")
-    variance = ndimage.uniform_filter(grey * grey, side, mode="nearest") - mean * mean
-    flat = variance < _GLASS_MAX_DEVIATION**2
+def glass_white(light: Floats, mpp: float) -> Floats | None:
+    """Return the RGB of bare glass, the median of what is bright, flat and hardly coloured; None without such glass.
+
+    Pure white is what readers put where nothing was scanned; it counts only where there is no other glass.
+    """
+    flat = _deviation(light.mean(axis=-1), mpp) < _GLASS_MAX_DEVIATION
     glass = flat & (light.min(axis=-1) > _GLASS_MIN) & (np.ptp(light, axis=-1) < _GLASS_MAX_CHROMA)
-    if glass.mean() < _LEAST_GLASS_SHARE:
-        return np.full(3, _DEFAULT_WHITE, np.float32)
-    white: Floats = np.median(light[glass], axis=0)
-    return white
+    for bright in (glass & (light.min(axis=-1) < _PURE_WHITE), glass):
+        if bright.mean() >= _LEAST_GLASS_SHARE:
+            white: Floats = np.median(light[bright], axis=0)
+            return white
+    return None
 
 
-def _foreign(density: Floats, absorbing: Mask) -> Mask:
-    """Return the absorbing pixels of another colour than the slide's tissue: inks, dust, shadows, scanner borders.
+def _mottled(picture: NDArray[np.uint8], mpp: float) -> Mask:
+    """Return where the colour changes from place to place: few nuclei in pale stroma, white on the whole."""
+    chroma = np.ptp(picture, axis=-1).astype(np.float32)
+    return _eroded(_deviation(chroma, mpp) > _MOTTLED_DEVIATION, _NEIGHBOURHOOD_UM / 2 / mpp)
+
+
+def _deviation(values: Floats, mpp: float) -> Floats:
+    """Return the standard deviation of (y, x) values over the neighbourhood of each."""
+    side_px = max(3, 2 * round(_NEIGHBOURHOOD_UM / mpp / 2) + 1)
+    mean = ndimage.uniform_filter(values, side_px, mode="nearest")
+    variance = ndimage.uniform_filter(values * values, side_px, mode="nearest") - mean * mean
+    return np.asarray(np.sqrt(np.maximum(variance, 0)))
+
+
+def _smoothed(picture: NDArray[np.uint8], mpp: float) -> Floats:
+    sigma_px = _SMOOTHING_UM / mpp
+    return np.asarray(ndimage.gaussian_filter(picture.astype(np.float32), (sigma_px, sigma_px, 0), mode="nearest"))
+
+
+def _foreign(density: Floats, absorbing: Mask, mpp: float) -> Mask:
+    """Return where another colour than the slide's tissue absorbs: inks, dust, shadows, and their faint fringes.
 
     Told only on slides of haematoxylin and eosin (a quarter of what absorbs takes green most, red and blue less): what
     is foreign to them is native to other stains. What tissue surrounds is tissue all the same: pigment, calcium, pen.
     """
     total = density.sum(axis=-1)
     red, green, blue = (density[..., c] / np.maximum(total, 1e-6) for c in range(3))
-    pink = absorbing & (green > 0.38) & (red < 0.36) & (blue < 0.40)
-    if pink.sum() < 0.25 * absorbing.sum():
+    pink = absorbing & (green > 0.38) & (red < 0.36) & (blue < 0.38)
+    core: Mask = absorbing & ((green < 0.345) | (blue > 0.40) | (red > 0.40)) & (total > 0.15)
+    if pink.sum() < 0.25 * absorbing.sum() or not core.any():
         return np.zeros_like(absorbing)
-    foreign: Mask = absorbing & ((green < 0.345) | (blue > 0.42) | (red > 0.40)) & (total > 0.15)
-    labels, count = ndimage.label(foreign)
-    if not count:
-        return foreign
-    rim = ndimage.grey_dilation(labels, size=3) * ~foreign
-    inside_tissue = ndimage.mean(absorbing & ~foreign, rim, np.arange(1, count + 1)) > 0.5
-    foreign &= ~np.concatenate([[False], inside_tissue])[labels]
-    return foreign
+    labels, count = ndimage.label(core)
+    away, nearest = ndimage.distance_transform_edt(~core, return_indices=True)
+    fringe_px = _FRINGE_UM / mpp
+    fringed = away <= fringe_px
+    owner = labels[tuple(nearest)]
+    rim = np.where(~fringed & (away <= 2 * fringe_px), owner, 0)
+    inside_tissue = ndimage.mean(absorbing, rim, np.arange(1, count + 1)) > 0.5
+    return np.asarray(fringed & ~np.concatenate([[False], inside_tissue])[owner])
 
 
 def _tidied(mask: Mask, mpp: float) -> Mask:
-    """Fill small holes (not what the picture's border cuts: that may be the open), then drop specks."""
-    holes = clear_border(~mask)
+    """Bridge gaps, fill small holes (not what the picture's border cuts: that may be the open), drop specks."""
+    reach_px = _BRIDGED_GAP_UM / 2 / mpp
+    bridged = _eroded(_grown(mask, reach_px), reach_px)
+    holes = clear_border(~bridged)
     small_holes = holes & ~remove_small_objects(holes, max_size=int(_LARGEST_HOLE_UM2 / mpp**2))
     smallest_px = min(_SMALLEST_TISSUE_UM2 / mpp**2, 0.01 * mask.size)
-    return np.asarray(remove_small_objects(mask | small_holes, max_size=int(smallest_px)), np.bool_)
+    return np.asarray(remove_small_objects(bridged | small_holes, max_size=int(smallest_px)), np.bool_)
+
+
+def _grown(mask: Mask, reach_px: float) -> Mask:
+    if not mask.any():
+        return mask
+    return np.asarray(ndimage.distance_transform_edt(~mask) <= reach_px)
+
+
+def _eroded(mask: Mask, reach_px: float) -> Mask:
+    """Undo `_grown`; what lies beyond the picture does not erode it."""
+    if mask.all():
+        return mask
+    return np.asarray(ndimage.distance_transform_edt(mask) > reach_px)

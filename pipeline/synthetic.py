@@ -1,8 +1,7 @@
 """Synthetic H&E-like slides of any size whose every nucleus is known.
 
 Everything is a function of the seed and of absolute level-0 coordinates, so that any box can be rendered alone, in any
-order, and agrees with its neighbours: tissue is where a smooth spline over random knots is high, its texture repeats
-with two periods that share no divisor, and a nucleus is drawn from a hash of the grid cell that it lives in.
+order, and agrees with its neighbours. Each nucleus is drawn from a hash of the grid cell that it lives in.
 """
 
 from __future__ import annotations
@@ -10,23 +9,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 
 from pipeline.errors import ConfigError
 from pipeline.geometry import Box, Frame
 from pipeline.pyramidal_tiff import Compression, write_pyramidal_tiff
-
-Floats = NDArray[np.float64]
+from pipeline.synthetic_tissue import BACKGROUND, Floats, TissueShape, palettes, texture
 
 VIOLET_BELOW_RED = 160
 """A rendered pixel whose red is below this is more than half nucleus: tissue stays above 215, nuclei stay below 110."""
 
-BACKGROUND = np.array([245, 244, 246], np.uint8)
 SEMI_MINOR_UM = (2.6, 3.8)
 SEMI_MAJOR_UM = (3.8, 5.6)
 # Distance that a nucleus keeps from its cell's border; neighbours are twice as far apart, so that they never touch.
@@ -98,6 +93,10 @@ class SyntheticTruth:
         return Frame(self.height, self.width, self.mpp)
 
     @property
+    def _tissue(self) -> TissueShape:
+        return TissueShape(self.height, self.width, self.tissue_share, self.seed)
+
+    @property
     def cell_px(self) -> float:
         """Side of the grid cells that hold at most one nucleus each; infinite when there are none."""
         if not self.nuclei_per_mm2:
@@ -118,7 +117,7 @@ class SyntheticTruth:
 
     def is_tissue(self, y: Floats, x: Floats) -> NDArray[np.bool_]:
         """Whether points, in level-0 px, lie on tissue."""
-        return np.asarray(self._tissue_height(y, x, paired=True) > 0)
+        return self._tissue.holds(y, x)
 
     def is_nucleus(self, y: Floats, x: Floats) -> NDArray[np.bool_]:
         """Whether points, in level-0 px, lie in a nucleus."""
@@ -129,29 +128,26 @@ class SyntheticTruth:
 
     def render_mask(self, box: Box) -> NDArray[np.bool_]:
         """(y, x) of `box`: pixels whose centres lie in a nucleus."""
-        return self._coverage(box) >= 0.5
+        mask = np.zeros(box.shape, np.bool_)
+        y, x, coverage = self._covered(box)
+        mask[y, x] = coverage >= 0.5
+        return mask
 
     def render(self, box: Box) -> NDArray[np.uint8]:
         """(y, x, 3) RGB of a box of the slide, in level-0 px."""
-        height = self._tissue_height(*_pixel_centres(box))
-        picture = np.broadcast_to(BACKGROUND, (*box.shape, 3)).copy()
-        opacity = np.clip(height * max(self.frame.shape) / 20 + 0.5, 0, 1)
-        if not opacity.any():
-            return picture
-        texture = _texture(self.mpp, self.seed, box)
-        pink, violet = _palettes()
-        whole = opacity >= 1
-        picture[whole] = pink[texture[whole]]
-        edge = (opacity > 0) & ~whole
-        picture[edge] = _blend(picture[edge], pink[texture[edge]], opacity[edge])
-        coverage = self._coverage(box)
-        dark = coverage > 0
-        picture[dark] = _blend(picture[dark], violet[texture[dark]], coverage[dark])
+        opacity = self._tissue.opacity(box)
+        if not np.any(opacity):
+            return np.broadcast_to(BACKGROUND, (*box.shape, 3)).copy()
+        stain = texture(self.mpp, self.seed, box)
+        pink, violet = palettes()
+        picture = np.take(pink, stain, axis=0)
+        if isinstance(opacity, np.ndarray):
+            picture[opacity <= 0] = BACKGROUND
+            thin = (opacity > 0) & (opacity < 1)
+            picture[thin] = _blend(BACKGROUND, picture[thin], opacity[thin])
+        y, x, coverage = self._covered(box)
+        picture[y, x] = _blend(picture[y, x], violet[stain[y, x]], coverage)
         return picture
-
-    def _tissue_height(self, y: Floats, x: Floats, *, paired: bool = False) -> Floats:
-        """How far the smooth field is above the tissue's threshold: over two axes, or at paired points."""
-        return _field(self, y, x, paired=paired) - _threshold(self)
 
     def _touching(self, box: Box) -> Nuclei:
         """The nuclei that live in cells which share a pixel with `box`."""
@@ -179,18 +175,15 @@ class SyntheticTruth:
         exists = ~np.isnan(cells.y)
         for centre, size in ((cells.y, self.height), (cells.x, self.width)):
             exists &= (centre - reach >= 0) & (centre + reach <= size)
-        for angle in np.arange(8) * math.pi / 4 if exists.any() else ():
-            dy, dx = (trig(angle) * _EDGE_UM / self.mpp for trig in (math.sin, math.cos))
-            y, x = cells.y[exists] + dy, cells.x[exists] + dx
-            exists[exists] = self.is_tissue(np.clip(y, 0, self.height), np.clip(x, 0, self.width))
+        ring = np.exp(2j * math.pi * np.arange(8) / 8) * _EDGE_UM / self.mpp
+        y = np.clip(cells.y[exists, np.newaxis] + ring.imag, 0, self.height)
+        x = np.clip(cells.x[exists, np.newaxis] + ring.real, 0, self.width)
+        exists[exists] = self.is_tissue(y.ravel(), x.ravel()).reshape(y.shape).all(axis=1)
         return exists
 
-    def _coverage(self, box: Box) -> NDArray[np.float32]:
-        """(y, x) of `box`: the share of each pixel that a nucleus covers; 0.5 where an outline meets its centre."""
-        coverage = np.zeros(box.shape, np.float32)
+    def _covered(self, box: Box) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
+        """The pixels of `box` that nuclei cover: rows and columns within it, and the share covered of each, above 0."""
         nuclei = self._touching(box)
-        if not len(nuclei):
-            return coverage
         reach = math.ceil(SEMI_MAJOR_UM[1] / self.mpp) + 2
         window = np.arange(-reach, reach + 1, dtype=np.float64)
         rows = np.floor(nuclei.y)[:, np.newaxis, np.newaxis] + window[:, np.newaxis]
@@ -198,8 +191,7 @@ class SyntheticTruth:
         share = np.clip(0.5 - nuclei.distance_px(rows + 0.5, columns + 0.5), 0, 1)
         inside = (rows >= box.y) & (rows < box.y_end) & (columns >= box.x) & (columns < box.x_end) & (share > 0)
         y, x = (np.broadcast_to(places, inside.shape)[inside].astype(np.int64) for places in (rows, columns))
-        coverage[y - box.y, x - box.x] = share[inside]
-        return coverage
+        return y - box.y, x - box.x, share[inside]
 
 
 def write_synthetic_slide(  # noqa: PLR0913 - one keyword for each thing that a test varies
@@ -220,103 +212,9 @@ def write_synthetic_slide(  # noqa: PLR0913 - one keyword for each thing that a 
     return truth
 
 
-# Of the tissue field: (spans along the slide's longer side, weight).
-_OCTAVES = ((5, 1.0), (16, 0.4), (50, 0.12))
-
-
-@lru_cache(maxsize=4)
-def _knots(seed: int) -> list[tuple[int, NDArray[np.float64]]]:
-    """Octaves of the tissue field: (spans along the slide's longer side, random knot values weighted by the octave)."""
-    random = np.random.default_rng(seed)
-    return [(spans, weight * random.standard_normal((spans + 3, spans + 3))) for spans, weight in _OCTAVES]
-
-
-def _field(truth: SyntheticTruth, y: Floats, x: Floats, *, paired: bool = False) -> Floats:
-    """A smooth random field over the slide, low along its border; at all of two axes, or at paired points.
-
-    Uniform cubic B-splines over the knots of every octave.
-    """
-    longer = max(truth.frame.shape)
-    fall = _border_fall(y / truth.height), _border_fall(x / truth.width)
-    field = fall[0] + fall[1] if paired else fall[0][:, np.newaxis] + fall[1]
-    for spans, knots in _knots(truth.seed):
-        across, along = _spline(y / longer, spans), _spline(x / longer, spans)
-        field = field + (np.sum((across @ knots) * along, axis=1) if paired else across @ knots @ along.T)
-    return np.asarray(field)
-
-
-def _border_fall(place: Floats) -> Floats:
-    """0 over most of the slide, -4 at its border (places 0 and 1), so that tissue is framed by background."""
-    return np.asarray(-4 * np.abs(2 * place - 1) ** 16)
-
-
-def _spline(place: Floats, spans: int) -> Floats:
-    """(n, spans + 3) weights of the knots at places 0..1: uniform cubic B-splines."""
-    position = np.clip(place * spans, 0, spans)
-    first = np.minimum(np.floor(position).astype(np.int64), spans - 1)
-    t = position - first
-    pieces = ((1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3)
-    weights = np.zeros((len(position), spans + 3))
-    for offset, piece in enumerate(pieces):
-        weights[np.arange(len(position)), first + offset] = piece / 6
-    return weights
-
-
-@lru_cache(maxsize=4)
-def _threshold(truth: SyntheticTruth) -> float:
-    """The height of the field above which the wanted share of the slide lies."""
-    if truth.tissue_share == 1:
-        return -math.inf
-    y, x = ((np.arange(256) + 0.5) / 256 * side for side in truth.frame.shape)
-    return float(np.quantile(_field(truth, y, x), 1 - truth.tissue_share))
-
-
-@lru_cache(maxsize=4)
-def _texture_periods(mpp: float, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Two tileable textures with values 0..127: fibres some 12 um apart, and grain of 1.5 um."""
-    random = np.random.default_rng(seed + 1)
-    fibres, grain = (
-        gaussian_filter(random.standard_normal((period, period)), (um / mpp, slant * um / mpp), mode="wrap")
-        for period, um, slant in ((1021, 5.0, 2.0), (761, 0.7, 1.0))
-    )
-    ridges = 1 - np.abs(fibres / fibres.std()) / 2
-    return _as_texture(ridges), _as_texture(0.5 + grain / grain.std() / 5)
-
-
-def _as_texture(values: Floats) -> NDArray[np.uint8]:
-    return np.round(np.clip(values, 0, 1) * 127).astype(np.uint8)
-
-
-def _texture(mpp: float, seed: int, box: Box) -> NDArray[np.uint8]:
-    """(y, x) of `box`: how strongly tissue is stained, 0..254."""
-    rows, columns = np.arange(box.y, box.y_end), np.arange(box.x, box.x_end)
-    fibres, grain = (
-        texture[np.ix_(rows % texture.shape[0], columns % texture.shape[1])] for texture in _texture_periods(mpp, seed)
-    )
-    return np.asarray(fibres + grain)
-
-
-@lru_cache(maxsize=1)
-def _palettes() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """(256, 3) RGB of stroma and of nuclei by strength of stain, after Beer and Lambert.
-
-    Optical densities of haematoxylin and eosin as in ImageJ's Colour Deconvolution, stain pair "H&E 2".
-    """
-    haematoxylin, eosin = np.array([0.490, 0.769, 0.410]), np.array([0.046, 0.842, 0.537])
-    strength = np.linspace(0, 1, 256)[:, np.newaxis]
-    stroma = (0.02 + 0.05 * strength) * haematoxylin + (0.05 + 0.22 * strength) * eosin
-    nucleus = (0.75 + 0.35 * strength) * haematoxylin + 0.1 * eosin
-    pink, violet = (np.round(BACKGROUND * 10**-density).astype(np.uint8) for density in (stroma, nucleus))
-    return pink, violet
-
-
 def _blend(below: NDArray[np.uint8], above: NDArray[np.uint8], opacity: NDArray[np.floating]) -> NDArray[np.uint8]:
     share = opacity[:, np.newaxis]
     return np.round(below * (1 - share) + above * share).astype(np.uint8)
-
-
-def _pixel_centres(box: Box) -> tuple[Floats, Floats]:
-    return np.arange(box.y, box.y_end, dtype=np.float64) + 0.5, np.arange(box.x, box.x_end, dtype=np.float64) + 0.5
 
 
 def _between(limits: tuple[float, float], share: Floats) -> Floats:

@@ -5,9 +5,11 @@ How it is made and where it fails: docs/explanation/tissue.md.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,11 +22,13 @@ from pipeline.slide import Slide
 from pipeline.staining import stained
 from pipeline.thumbnail import thumbnail
 
-Floats = NDArray[np.floating]
+Floats = NDArray[np.float64]
 
-# A pixel of the mask; finer on small pictures, so that one is at least _MIN_SIDE_PX pixels high and wide.
+# A pixel of the mask; finer on small pictures, whose masks are _MIN_SIDE_PX high and wide where their pixels allow it,
+# and coarser on slides above 30 x 30 mm.
 MASK_MPP = 8.0
 _MIN_SIDE_PX = 128
+_MAX_PX = 14_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +46,7 @@ class TissueMask:
     @classmethod
     def everything(cls, frame: Frame) -> TissueMask:
         """All of a slide whose level 0 is `frame`."""
-        coarse = frame.at(max(frame.mpp, _mask_mpp(frame)))
+        coarse = frame.at(_mask_mpp(frame))
         return cls(np.ones(coarse.shape, np.bool_), coarse)
 
     @classmethod
@@ -58,14 +62,12 @@ class TissueMask:
             what = f"{path}: not a picture that can be read as a tissue mask ({error})"
             raise ConfigError(what, "Give a PNG whose tissue is white and whose background is black.") from error
         _check_proportion(path, drawn.shape, frame)
-        coarse = frame.at(max(frame.mpp, _mask_mpp(frame)))
+        coarse = frame.at(_mask_mpp(frame))
         rows, columns = (
-            np.minimum(
-                ((np.arange(n) + 0.5) * (coarse.mpp / frame.mpp) * (drawn_n / full)).astype(np.int64), drawn_n - 1
-            )
-            for n, drawn_n, full in zip(coarse.shape, drawn.shape, frame.shape, strict=True)
+            np.minimum((np.arange(side) + 0.5) * coarse.mpp / frame.mpp, full - 0.5) * (drawn_side / full)
+            for side, full, drawn_side in zip(coarse.shape, frame.shape, drawn.shape, strict=True)
         )
-        return cls(drawn[np.ix_(rows, columns)], coarse)
+        return cls(drawn[np.ix_(rows.astype(np.int64), columns.astype(np.int64))], coarse)
 
     @classmethod
     def load(cls, path: Path) -> TissueMask:
@@ -107,7 +109,7 @@ class TissueMask:
 
     def contains(self, y: ArrayLike, x: ArrayLike, frame: Frame) -> NDArray[np.bool_]:
         """Whether points, in px of `frame`, lie on tissue; of the shape of y and x. Nothing outside `frame` does."""
-        y_px, x_px = np.asarray(y, dtype=np.float64), np.asarray(x, dtype=np.float64)
+        y_px, x_px = np.asarray(y, dtype=float), np.asarray(x, dtype=float)
         inside = (y_px >= 0) & (y_px < frame.height) & (x_px >= 0) & (x_px < frame.width)
         return np.asarray(inside & self.mask[self._rows(y_px, frame), self._columns(x_px, frame)])
 
@@ -142,10 +144,10 @@ class TissueMask:
         row = min(int(y), self.frame.height - 1)
         return np.asarray(self._integral[row] + (y - row) * (self._integral[row + 1] - self._integral[row]))
 
-    def _rows(self, y: Floats, frame: Frame) -> NDArray[np.int64]:
+    def _rows(self, y: NDArray[Any], frame: Frame) -> NDArray[np.int64]:
         return np.clip(np.floor(y * self.frame.pixels_per(frame)), 0, self.frame.height - 1).astype(np.int64)
 
-    def _columns(self, x: Floats, frame: Frame) -> NDArray[np.int64]:
+    def _columns(self, x: NDArray[Any], frame: Frame) -> NDArray[np.int64]:
         return np.clip(np.floor(x * self.frame.pixels_per(frame)), 0, self.frame.width - 1).astype(np.int64)
 
 
@@ -156,7 +158,9 @@ def find_tissue(slide: Slide) -> TissueMask:
 
 
 def _mask_mpp(level0: Frame) -> float:
-    return min(MASK_MPP, level0.mpp * max(1.0, min(level0.shape) / _MIN_SIDE_PX))
+    coarsest = level0.mpp * max(1.0, min(level0.shape) / _MIN_SIDE_PX)
+    finest = level0.mpp * math.sqrt(level0.box.area_px / _MAX_PX)
+    return max(min(MASK_MPP, coarsest), finest)
 
 
 def _interpolate(values: Floats, place: float) -> float:
@@ -167,8 +171,7 @@ def _interpolate(values: Floats, place: float) -> float:
 
 def _check_proportion(path: Path, drawn: tuple[int, ...], frame: Frame) -> None:
     height, width = drawn
-    across_y, across_x = frame.height / height, frame.width / width
-    # Rounding the mask's sides to whole pixels may change the proportion by a pixel.
-    if abs(across_y - across_x) * min(height / across_x, width / across_y) > 2 + 0.02 * min(height, width):
+    stretch = (frame.height / height) / (frame.width / width)
+    if abs(stretch - 1) > 0.02 + 1 / min(height, width):
         what = f"{path}: {width} x {height} px cannot lie over a slide of {frame.width} x {frame.height} px"
         raise ConfigError(what, "Draw the tissue mask over a picture of the whole slide.")

@@ -67,8 +67,10 @@ def network(of: Card, seed: int = 0) -> nn.Module:
                 cast(torch.Tensor, module.running_var).uniform_(0.5, 2)
                 module.weight.uniform_(0.3, 1)
                 module.bias.normal_(0, 0.3)
-        if isinstance(tail := getattr(built, "tail", None), nn.Conv2d):
-            tail.weight.mul_(0.05)  # keeps what is drawn within what 8 bits can show
+        if isinstance(
+            tail := getattr(built, "tail", None), nn.Conv2d
+        ):  # draw what 8 bits can show: detail, or a picture
+            tail.weight.mul_(0.01 if of.parameters["residual"] == "bicubic" else 0.3)
             cast(torch.Tensor, tail.bias).zero_()
     return built
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
@@ -12,6 +12,7 @@ from torch.nn import functional
 from models.blocks import begin_icnr, begin_kaiming, convolution, parameter_count, weight_type
 
 
+@settings(deadline=None)
 @given(kernel=st.sampled_from([1, 3, 5, 7, 9]), height=st.integers(1, 20), width=st.integers(1, 20))
 def test_a_convolution_keeps_the_side(kernel: int, height: int, width: int) -> None:
     assert convolution(2, 3, kernel)(torch.zeros(1, 2, height, width)).shape == (1, 3, height, width)
@@ -35,7 +36,7 @@ def test_kaiming_keeps_the_variance_behind_relu() -> None:
     )
     begin_kaiming(network)
     output = network(torch.randn(1, 64, 32, 32))[:, :, 4:-4, 4:-4]
-    assert 0.5 < output.square().mean() / 2 < 2  # gain 2 a layer, halved by each ReLU but there is one fewer of those
+    assert 1 < output.square().mean() < 4  # each layer doubles the power and each of the two ReLUs halves it
     assert all(not layer.bias.any() for layer in network if isinstance(layer, nn.Conv2d) and layer.bias is not None)
 
 

@@ -209,7 +209,7 @@ def test_a_card_that_fits_no_network_is_refused(bundle: Path, changes: dict[str,
 
 
 def test_a_card_alone_cannot_take_memory(bundle: Path) -> None:
-    rewrite_card(bundle, parameters={"base": 256, "depth": 6})  # 8 billion parameters
+    rewrite_card(bundle, parameters={"base": 256, "depth": 6}, stride_px=64)  # 8 billion parameters
     refusal(bundle, WEIGHTS_FILE)
 
 

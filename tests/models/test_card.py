@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.card import Card, Normalisation, join_cards
@@ -128,13 +128,14 @@ def test_a_number_that_is_not_finite_is_refused_wherever_it_stands(number: str) 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "null", "[]", "{", "\x00", "[" * 100_000, '{"a": ' * 50 + "1" + "}" * 50, '{"name": "a", "name": "b"}', "9" * 10_000],
+    ["", "null", "[]", "{", "\x00", "[" * 100_000, '{"a": ' * 50 + "1" + "}" * 50, '{"a": 1, "a": 2}', "9" * 10_000],
     ids=["empty", "null", "list", "torn", "zero", "deep list", "deep object", "key twice", "long number"],
-)  # fmt: skip
+)
 def test_what_is_no_card_is_refused(text: str) -> None:
     refusal(text)
 
 
+@settings(deadline=None)
 @given(field=st.sampled_from(sorted(PATCHES)), value=JSON_VALUES)
 def test_any_value_in_any_field_gives_a_card_or_a_refusal(field: str, value: object) -> None:
     text = json.dumps(PATCHES | {field: value})

@@ -51,13 +51,15 @@ def test_the_joint_head_is_the_forward_pass(small: HybridResNet) -> None:
 
 
 def test_each_auxiliary_head_teaches_its_own_backbone_only(small: HybridResNet) -> None:
-    small.all_heads(torch.rand(2, 3, 50, 50)).auxiliary_a.square().sum().backward()
+    loss = small.all_heads(torch.rand(2, 3, 50, 50)).auxiliary_a.square().sum()
+    loss.backward()  # type: ignore[no-untyped-call]
     assert all(parameter.grad is not None for parameter in small.backbone_a.parameters())
     assert all(parameter.grad is None for parameter in small.backbone_b.parameters())
 
 
 def test_the_joint_loss_teaches_every_stage_of_both(small: HybridResNet) -> None:
-    sum(head.square().sum() for head in small.all_heads(torch.rand(4, 3, 50, 50))).backward()  # type: ignore[union-attr]
+    loss = torch.stack(small.all_heads(torch.rand(4, 3, 50, 50))).square().sum()
+    loss.backward()  # type: ignore[no-untyped-call]
     still = [name for name, parameter in small.named_parameters() if parameter.grad is None or not parameter.grad.any()]
     assert not still
 

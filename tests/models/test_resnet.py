@@ -59,8 +59,8 @@ def test_shapes_are_torchvisions() -> None:
 
 def test_the_3_x_3_convolution_carries_the_stride() -> None:
     block = on_meta(RESNET_50).layer2[0]
-    assert block.conv1.stride == (1, 1)  # type: ignore[union-attr]
-    assert block.conv2.stride == (2, 2)  # type: ignore[union-attr]
+    assert block.conv1.stride == (1, 1)
+    assert block.conv2.stride == (2, 2)
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,7 +14,7 @@ frames = st.builds(Frame, st.integers(1, 5000), st.integers(1, 5000), st.sampled
 def test_every_level_is_half_the_one_before_and_none_is_taken_for_colours(frame: Frame) -> None:
     levels = Pyramid.over(frame).levels
     assert levels[0] == frame
-    for finer, coarser in zip(levels, levels[1:], strict=False):
+    for finer, coarser in pairwise(levels):
         assert coarser == finer.halved()
         assert min(coarser.shape) >= 5
     assert max(levels[-1].shape) <= 256 or min(levels[-1].halved().shape) < 5

@@ -1,4 +1,4 @@
-"""Stages over a synthetic slide: serial, threads and processes give the same bytes, and so does a run that was stopped."""
+"""Stages over a synthetic slide: one thread, threads and processes give the same bytes, and so does a stopped run."""
 
 from collections.abc import Iterator
 from dataclasses import replace

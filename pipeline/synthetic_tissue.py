@@ -1,0 +1,156 @@
+"""The tissue of synthetic slides: where it is, and what it looks like. Any box can be computed alone, at any size of slide.
+
+Tissue is where a smooth random field is above a threshold. The field is a sum of uniform cubic B-splines over a few
+random knots, lowered along the slide's border. Its texture repeats with two periods that share no divisor.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from pipeline.geometry import Box
+
+Floats = NDArray[np.float64]
+
+BACKGROUND = np.array([245, 244, 246], np.uint8)
+"""RGB of glass."""
+
+# (spans along the slide's longer side, weight) of each spline.
+_OCTAVES = ((5, 1.0), (16, 0.4), (50, 0.12))
+_BORDER_DEPTH, _BORDER_POWER = 4, 16
+# Width of the blur where tissue ends, on a slope of one per slide.
+_BLUR_PX = 20
+_COARSE_PX = 8
+
+
+@dataclass(frozen=True, slots=True)
+class TissueShape:
+    """Where a slide of height x width px holds tissue: over `share` of it."""
+
+    height: int
+    width: int
+    share: float
+    seed: int
+
+    def holds(self, y: Floats, x: Floats) -> NDArray[np.bool_]:
+        """Whether points, in px, lie on tissue."""
+        return np.asarray(_field(self, y, x, paired=True) > _threshold(self))
+
+    def opacity(self, box: Box) -> Floats | float:
+        """How much tissue hides of the glass, 0..1: (y, x) of `box`, or one number where it is the same everywhere.
+
+        A coarse look settles most boxes: away from its samples the field changes by no more than its slope allows.
+        """
+        y, x = pixel_centres(box)
+        blur = _BLUR_PX / max(self.height, self.width)
+        above = _field(self, np.append(y[::_COARSE_PX], y[-1]), np.append(x[::_COARSE_PX], x[-1])) - _threshold(self)
+        change = _steepest(self) * _COARSE_PX
+        if above.min() - change > blur:
+            return 1.0
+        if above.max() + change < -blur:
+            return 0.0
+        return np.clip((_field(self, y, x) - _threshold(self)) / blur + 0.5, 0, 1)
+
+
+def pixel_centres(box: Box) -> tuple[Floats, Floats]:
+    """Y of every row and x of every column of `box`."""
+    return np.arange(box.y, box.y_end, dtype=np.float64) + 0.5, np.arange(box.x, box.x_end, dtype=np.float64) + 0.5
+
+
+def texture(mpp: float, seed: int, box: Box) -> NDArray[np.uint8]:
+    """(y, x) of `box`: how strongly what is there takes the stain, 0..254."""
+    rows, columns = np.arange(box.y, box.y_end), np.arange(box.x, box.x_end)
+    fibres, grain = (
+        period[np.ix_(rows % period.shape[0], columns % period.shape[1])] for period in _texture_periods(mpp, seed)
+    )
+    return np.asarray(fibres + grain)
+
+
+@lru_cache(maxsize=1)
+def palettes() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """(256, 3) RGB of stroma and of nuclei by strength of stain, after Beer and Lambert.
+
+    Optical densities of haematoxylin and eosin as in ImageJ's Colour Deconvolution, stain pair "H&E 2".
+    """
+    haematoxylin, eosin = np.array([0.490, 0.769, 0.410]), np.array([0.046, 0.842, 0.537])
+    strength = np.linspace(0, 1, 256)[:, np.newaxis]
+    stroma = (0.02 + 0.05 * strength) * haematoxylin + (0.05 + 0.22 * strength) * eosin
+    nucleus = (0.75 + 0.35 * strength) * haematoxylin + 0.1 * eosin
+    pink, violet = (np.round(BACKGROUND * 10**-density).astype(np.uint8) for density in (stroma, nucleus))
+    return pink, violet
+
+
+def _field(shape: TissueShape, y: Floats, x: Floats, *, paired: bool = False) -> Floats:
+    """The random field: (y, x) over two axes, or (n,) at paired points."""
+    longer = max(shape.height, shape.width)
+    down, right = _border_fall(y / shape.height), _border_fall(x / shape.width)
+    field = down + right if paired else down[:, np.newaxis] + right
+    for spans, knots in _knots(shape.seed):
+        across, along = _spline(y / longer, spans), _spline(x / longer, spans)
+        field = field + (np.sum((across @ knots) * along, axis=1) if paired else across @ knots @ along.T)
+    return np.asarray(field)
+
+
+def _border_fall(place: Floats) -> Floats:
+    """0 over most of the slide, deep at its border (places 0 and 1), so that background frames the tissue."""
+    return np.asarray(-_BORDER_DEPTH * np.abs(2 * place - 1) ** _BORDER_POWER)
+
+
+def _spline(place: Floats, spans: int) -> Floats:
+    """(n, spans + 3) weights of the knots at places 0..1: uniform cubic B-splines."""
+    position = np.clip(place * spans, 0, spans)
+    first = np.minimum(np.floor(position).astype(np.int64), spans - 1)
+    t = position - first
+    pieces = ((1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3)
+    weights = np.zeros((len(position), spans + 3))
+    for offset, piece in enumerate(pieces):
+        weights[np.arange(len(position)), first + offset] = piece / 6
+    return weights
+
+
+@lru_cache(maxsize=4)
+def _knots(seed: int) -> list[tuple[int, Floats]]:
+    """(spans along the slide's longer side, weighted random knots) of each octave."""
+    random = np.random.default_rng(seed)
+    return [(spans, weight * random.standard_normal((spans + 3, spans + 3))) for spans, weight in _OCTAVES]
+
+
+@lru_cache(maxsize=4)
+def _steepest(shape: TissueShape) -> float:
+    """Bound of the field's change per pixel along either axis: a spline is no steeper than its knots are apart."""
+    sides = shape.height, shape.width
+    fall = 2 * _BORDER_DEPTH * _BORDER_POWER / min(sides)
+    jumps = [
+        spans * max(np.abs(np.diff(knots, axis=axis)).max() for axis in (0, 1)) for spans, knots in _knots(shape.seed)
+    ]
+    return float(fall + sum(jumps) / max(sides))
+
+
+@lru_cache(maxsize=4)
+def _threshold(shape: TissueShape) -> float:
+    """The height of the field above which the wanted share of the slide lies."""
+    if shape.share == 1:
+        return -math.inf
+    y, x = ((np.arange(256) + 0.5) / 256 * side for side in (shape.height, shape.width))
+    return float(np.quantile(_field(shape, y, x), 1 - shape.share))
+
+
+@lru_cache(maxsize=4)
+def _texture_periods(mpp: float, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Two textures of values 0..127 that can be laid side by side: fibres some 10 um apart, and fine grain."""
+    random = np.random.default_rng(seed)
+    fibres, grain = (
+        gaussian_filter(random.standard_normal((period, period)), (um / mpp, slant * um / mpp), mode="wrap")
+        for period, um, slant in ((1021, 5.0, 2.0), (761, 0.7, 1.0))
+    )
+    return _as_texture(1 - np.abs(fibres / fibres.std()) / 2), _as_texture(0.5 + grain / grain.std() / 5)
+
+
+def _as_texture(values: Floats) -> NDArray[np.uint8]:
+    return np.round(np.clip(values, 0, 1) * 127).astype(np.uint8)

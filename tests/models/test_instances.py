@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from models.data_nuclei import three_classes
+from models.instances import InstanceStep
+from models.metrics import aji, panoptic_quality
+
+
+def discs() -> NDArray[np.int32]:
+    """Labels (80, 100) of four nuclei, two of which touch."""
+    labels = np.zeros((80, 100), dtype=np.int32)
+    y, x = np.indices(labels.shape)
+    for number, (cy, cx) in enumerate([(20, 20), (50, 30), (50, 47), (25, 80)], start=1):
+        labels[((y - cy) ** 2 + (x - cx) ** 2 < 81) & (labels == 0)] = number
+    return labels
+
+
+def certain(labels: NDArray[np.int32]) -> NDArray[np.float32]:
+    """Probabilities (y, x, 3) of somebody who knows the classes, with soft edges."""
+    sharp = np.eye(3, dtype=np.float32)[three_classes(labels)]
+    return np.asarray(ndimage.gaussian_filter(sharp, (0.5, 0.5, 0)))
+
+
+def test_perfect_probabilities_give_the_nuclei_back() -> None:
+    labels = discs()
+    found = InstanceStep()(certain(labels))
+    assert len(np.unique(found)) == 5
+    assert aji(labels, found) > 0.93
+    assert panoptic_quality(labels, found).dq == 1
+
+
+def test_small_specks_are_dropped_and_holes_filled() -> None:
+    labels = discs()
+    probabilities = certain(labels)
+    probabilities[2:4, 2:5] = (0, 1, 0)
+    probabilities[19:22, 19:22] = (1, 0, 0)
+    found = InstanceStep()(probabilities)
+    assert found[2, 3] == 0
+    assert found[20, 20] == found[15, 20] > 0
+
+
+def test_nothing_gives_nothing() -> None:
+    probabilities = np.zeros((32, 32, 3), np.float32)
+    probabilities[..., 0] = 1
+    assert InstanceStep()(probabilities).max() == 0

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from models.losses import (
+    IGNORED,
+    NUCLEUS,
+    contour_dice,
+    hybrid_cross_entropy,
+    l1,
+    nuclei_cross_entropy,
+    patch_cross_entropy,
+    soft_dice,
+)
+
+WEIGHTS = torch.tensor([1.0, 1.0, 2.0])
+
+
+def example() -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits (2, 3, 4, 5) and classes (2, 4, 5) with every kind of target."""
+    generator = torch.Generator().manual_seed(1)
+    logits = torch.randn(2, 3, 4, 5, generator=generator)
+    target = torch.tensor([0, 1, 2, NUCLEUS, IGNORED])[torch.randint(0, 5, (2, 4, 5), generator=generator)]
+    return logits, target
+
+
+def test_l1_is_the_mean_absolute_difference() -> None:
+    assert float(l1(torch.tensor([0.0, 1.0]), torch.tensor([0.5, 0.0]))) == 0.75
+
+
+def test_nuclei_cross_entropy_is_its_formula_pixel_by_pixel() -> None:
+    logits, target = example()
+    total = weight = 0.0
+    for n, y, x in np.ndindex(2, 4, 5):
+        p, c = np.exp(logits[n, :, y, x].numpy()), int(target[n, y, x])
+        p /= p.sum()
+        if c == IGNORED:
+            continue
+        w, chance = (1.0, p[1] + p[2]) if c == NUCLEUS else (float(WEIGHTS[c]), p[c])
+        total, weight = total - w * np.log(chance), weight + w
+    assert float(nuclei_cross_entropy(logits, target, WEIGHTS)) == pytest.approx(total / weight, rel=1e-5)
+
+
+def test_nuclei_cross_entropy_is_torchs_own_where_every_class_is_known() -> None:
+    logits, target = example()
+    known = target.clamp(max=2)
+    wanted = torch.nn.functional.cross_entropy(logits, known, WEIGHTS)
+    assert float(nuclei_cross_entropy(logits, known, WEIGHTS)) == pytest.approx(float(wanted), rel=1e-5)
+
+
+def test_a_mask_does_not_say_whether_a_pixel_is_interior_or_contour() -> None:
+    logits = torch.zeros(1, 3, 1, 2, requires_grad=True)
+    nuclei_cross_entropy(logits, torch.full((1, 1, 2), NUCLEUS), WEIGHTS).backward()
+    assert logits.grad is not None
+    background, interior, contour = logits.grad[0, :, 0, 0].tolist()
+    assert interior == pytest.approx(contour)
+    assert interior < 0 < background
+
+
+def test_ignored_pixels_teach_nothing() -> None:
+    logits, _ = example()
+    nothing = torch.full((2, 4, 5), IGNORED)
+    assert float(nuclei_cross_entropy(logits, nothing, WEIGHTS)) == 0
+    assert float(soft_dice(logits, nothing)) == pytest.approx(0)
+
+
+def test_soft_dice_is_its_formula() -> None:
+    logits, target = example()
+    nucleus = 1 - logits.softmax(1)[:, 0].numpy()
+    seen, truth = (target != IGNORED).numpy(), ((target > 0) & (target != IGNORED)).numpy()
+    overlap = (nucleus * truth).sum()
+    wanted = 1 - (2 * overlap + 1) / ((nucleus * seen).sum() + truth.sum() + 1)
+    assert float(soft_dice(logits, target)) == pytest.approx(float(wanted), rel=1e-5)
+
+
+def test_certain_and_right_logits_cost_nothing() -> None:
+    target = torch.randint(0, 3, (2, 8, 8))
+    logits = 50 * torch.nn.functional.one_hot(target, 3).permute(0, 3, 1, 2).float()
+    for loss in (
+        nuclei_cross_entropy(logits, target, WEIGHTS),
+        soft_dice(logits, target),
+        contour_dice(logits, target),
+    ):
+        assert float(loss) == pytest.approx(0, abs=1e-5)
+
+
+def test_label_smoothing_is_its_formula() -> None:
+    logits, labels = torch.tensor([[2.0, -1.0], [0.5, 0.0]]), torch.tensor([0, 1])
+    targets = 0.9 * torch.eye(2)[labels] + 0.1 / 2
+    wanted = -(targets * logits.log_softmax(1)).sum(1).mean()
+    assert float(patch_cross_entropy(logits, labels, 0.1)) == pytest.approx(float(wanted))
+
+
+def test_auxiliary_heads_add_their_share() -> None:
+    joint, a, b = torch.randn(3, 4, 2)
+    labels = torch.tensor([0, 1, 1, 0])
+    parts = [float(patch_cross_entropy(one, labels, 0.05)) for one in (joint, a, b)]
+    assert float(hybrid_cross_entropy((joint, a, b), labels, 0.05, 0.3)) == pytest.approx(
+        parts[0] + 0.3 * (parts[1] + parts[2])
+    )
+    assert float(hybrid_cross_entropy((joint,), labels, 0.05, 0.3)) == pytest.approx(parts[0])

@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from models import checkpoint
+from models.bundle import load_network, read_card
+from models.checkpoint import Progress
+from models.errors import TrainingError
+from models.predict import load_predictor
+from models.tasks import build_task
+from models.train import Training, main, rate, share_done, train, update_mean, write_trained
+from models.train_config import ScheduleConfig, SourceConfig, TrainConfig
+from tests.models.examples import tissue
+from tests.models.test_instances import discs
+
+NETWORKS: dict[str, tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]] = {
+    "superresolution": (
+        "srresnet",
+        {"scale": 2, "blocks": 1, "channels": 8, "norm": "none", "residual": "bicubic", "head_kernel": 3},
+        {"crop_px": 32},
+        {"kind": "images", "path": "images"},
+    ),
+    "nuclei": ("unet", {"base": 4, "depth": 2}, {"crop_px": 32}, {"kind": "instances", "path": "."}),
+    "classification": (
+        "hybrid_resnet",
+        {"depths_a": (1, 1, 1, 1), "depths_b": (1, 1, 1, 1), "width": 4, "embed": 8, "hidden": 8, "stem": "small"},
+        {"classes": ("pale", "dark"), "field_px": 32},
+        {"kind": "files", "path": "patches"},
+    ),
+}
+TASKS = list(NETWORKS)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five patients: an image with instance labels, and eight patches, each."""
+    root = tmp_path_factory.mktemp("data")
+    for name in ("images", "labels", "patches"):
+        (root / name).mkdir()
+    labels, rows = discs(), ["file,patient,label"]
+    for patient in range(5):
+        image = tissue(80 + patient, 100)[patient:]
+        image[labels > 0] = image[labels > 0] // 2
+        Image.fromarray(image).save(root / f"images/p{patient}.png")
+        Image.fromarray(labels.astype(np.uint16)).save(root / f"labels/p{patient}.png")
+        for place in range(8):
+            patch = tissue(32, 32 * (place + 1))[:, 32 * place :] // (1 + place % 2)
+            Image.fromarray(patch).save(root / f"patches/{patient}-{place}.png")
+            rows.append(f"{patient}-{place}.png,p{patient},{('pale', 'dark')[place % 2]}")
+    (root / "patches/index.csv").write_text("\n".join(rows))
+    return root
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def config(task: str, data: Path, **schedule: Any) -> TrainConfig:
+    architecture, network, options, source = NETWORKS[task]
+    return TrainConfig(
+        name=f"small-{task}",
+        task=task,  # type: ignore[arg-type]
+        architecture=architecture,
+        mpp=0.5,
+        licence="none",
+        limits="A test's.",
+        network=network,
+        options=options,
+        sources=(SourceConfig(name="set", licence="none", validation=("p1",), test=("p0",), **source),),
+        schedule=ScheduleConfig(**{"iterations": 6, "batch": 2, "warmup": 1, "validate_every": 3} | schedule),
+        data_root=str(data),
+    )
+
+
+def trained_state(work: Path) -> dict[str, torch.Tensor]:
+    found = checkpoint.load(work)
+    assert found is not None
+    return found.tensors
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_training_ends_in_a_bundle_that_predicts(task: str, data: Path, tmp_path: Path) -> None:
+    card = train(config(task, data), tmp_path / "bundle")
+    assert read_card(tmp_path / "bundle").sha256 == card.sha256
+    assert card.training["iterations"] in (3, 6)
+    assert any("p0" in patient for patient in card.training["test_patients"])
+    assert not any("p0" in patient for patient in card.training["train_patients"])
+    assert {"protocol", "test", "baseline"} == set(card.metrics)
+    output = load_predictor(tmp_path / "bundle", precision="fp32")(tissue(32, 32)[None])
+    assert np.isfinite(output).all()
+    assert (tmp_path / "bundle.training/log.csv").is_file()
+    assert (tmp_path / "bundle.training/curves.png").is_file()
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_stopping_and_resuming_is_training_straight_through(task: str, data: Path, tmp_path: Path) -> None:
+    full = config(task, data, workers=0)
+    straight = Training(full, build_task(full), _folder(tmp_path / "straight"))
+    straight.run()
+    stopped = Training(full, build_task(full), _folder(tmp_path / "stopped"))
+    for iteration in range(3):
+        stopped.step(stopped.task.draw(np.random.default_rng((full.seed, iteration)), full.schedule.batch))
+        stopped.progress = stopped.progress.after(0.1)
+    stopped.save()
+    resumed = Training(full, build_task(full), tmp_path / "stopped")
+    assert resumed.progress.iteration == 3
+    resumed.run()
+    for part in (straight, resumed):
+        part.save()
+    one, other = (trained_state(tmp_path / name) for name in ("straight", "stopped"))
+    parts = ("network.", "mean.", "optimiser.")
+    assert {key for key in one if key.startswith(parts)} == {key for key in other if key.startswith(parts)}
+    assert all(torch.equal(one[key], other[key]) for key in other if key.startswith(parts))
+
+
+def test_threads_that_draw_ahead_change_nothing(data: Path, tmp_path: Path) -> None:
+    for workers in (0, 2):
+        settings = config("superresolution", data, workers=workers)
+        Training(settings, build_task(settings), _folder(tmp_path / str(workers))).run()
+    one, other = (trained_state(tmp_path / name) for name in ("0", "2"))
+    assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_training_makes_the_loss_smaller(data: Path, tmp_path: Path) -> None:
+    settings = config("nuclei", data, iterations=60, learning_rate=0.01, validate_every=10, batch=4)
+    training = Training(settings, build_task(settings), _folder(tmp_path / "t"))
+    training.run()
+    losses = [row["loss"] for row in training.log.rows]
+    assert losses[-1] < 0.8 * losses[0]
+
+
+def test_a_checkpoint_of_other_settings_is_refused(data: Path, tmp_path: Path) -> None:
+    first = config("superresolution", data, iterations=1)
+    Training(first, build_task(first), _folder(tmp_path / "t")).run()
+    other = replace(first, seed=first.seed + 1)
+    with pytest.raises(TrainingError, match="other settings"):
+        Training(other, build_task(other), tmp_path / "t")
+
+
+def test_a_damaged_checkpoint_is_an_error_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / checkpoint.FILE).write_bytes(b"not safetensors at all")
+    with pytest.raises(TrainingError, match=checkpoint.FILE):
+        checkpoint.load(tmp_path)
+    with pytest.raises(TrainingError, match="no checkpoint"):
+        write_trained(config("nuclei", tmp_path), tmp_path / "b", _folder(tmp_path / "empty"))
+
+
+def test_a_loss_that_is_no_number_stops_the_training(data: Path, tmp_path: Path) -> None:
+    settings = config("superresolution", data)
+    training = Training(settings, build_task(settings), _folder(tmp_path / "t"))
+    with torch.no_grad():
+        next(training.network.parameters()).fill_(torch.nan)
+    with pytest.raises(TrainingError, match="loss is nan at iteration 0"):
+        training.run()
+
+
+def test_an_architecture_that_does_not_do_the_task_is_refused(data: Path, tmp_path: Path) -> None:
+    wrong = replace(config("nuclei", data), architecture="srresnet")
+    with pytest.raises(TrainingError, match="does not do nuclei"):
+        Training(wrong, build_task(wrong), tmp_path)
+    with pytest.raises(TrainingError, match="unknown key crop"):
+        build_task(replace(config("nuclei", data), options={"crop": 3}))
+    with pytest.raises(TrainingError, match="no task"):
+        build_task(replace(config("nuclei", data), task="painting"))  # type: ignore[arg-type]
+
+
+def test_the_learning_rate_warms_up_and_ends_at_nothing() -> None:
+    schedule = ScheduleConfig(iterations=100, batch=1, warmup=10)
+    rates = [rate(schedule, Progress(iteration=iteration)) for iteration in range(101)]
+    assert rates[0] < 0.1
+    assert max(rates) == max(rates[8:13])
+    assert rates[-1] == 0
+    assert all(one > two for one, two in zip(rates[12:], rates[13:], strict=False))
+
+
+def test_minutes_end_a_training_that_has_iterations_left() -> None:
+    schedule = ScheduleConfig(iterations=100, batch=1, minutes=2)
+    assert share_done(schedule, Progress(iteration=10, seconds=60)) == 0.5
+    assert share_done(schedule, Progress(iteration=90, seconds=60)) == 0.9
+    assert rate(schedule, Progress(iteration=10, seconds=120)) == 0
+
+
+def test_the_running_mean_forgets_its_random_start() -> None:
+    mean, network = torch.nn.Linear(1, 1), torch.nn.Linear(1, 1)
+    with torch.no_grad():
+        mean.weight.fill_(100.0)
+        network.weight.fill_(1.0)
+    for iteration in range(200):
+        update_mean(mean, network, 0.999, iteration)
+    assert float(mean.weight) == pytest.approx(1, abs=0.01)
+
+
+def test_the_command_line_trains_and_keeps_the_settings_beside_the_bundle(data: Path, tmp_path: Path) -> None:
+    text = f"""
+name = "small"
+task = "superresolution"
+architecture = "srresnet"
+mpp = 0.5
+licence = "none"
+limits = "none"
+data_root = "{data}"
+network = {{ scale = 2, blocks = 1, channels = 4 }}
+options = {{ crop_px = 16 }}
+schedule = {{ iterations = 1, batch = 1 }}
+sources = [{{ name = "s", licence = "none", kind = "images", path = "images", test = ["p0"] }}]
+"""
+    (tmp_path / "train.toml").write_text(text)
+    main(["--config", str(tmp_path / "train.toml"), "--out", str(tmp_path / "bundle")])
+    assert (tmp_path / "bundle/train.toml").read_text() == text
+    assert load_network(tmp_path / "bundle") is not None
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir()
+    return path

@@ -1,0 +1,35 @@
+"""Probability maps of nuclei for tests: drawn ones, whose nuclei are known, and random ones, as awkward as can be."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+Discs = list[tuple[float, float, float]]
+
+
+def probabilities_of(labels: NDArray[np.int32]) -> NDArray[np.float32]:
+    """What a perfect network says of a (y, x) label image: (y, x, 3), the contour being the outer 2 px of a nucleus."""
+    nucleus = labels > 0
+    contour = nucleus & (ndimage.minimum_filter(labels, 5) != ndimage.maximum_filter(labels, 5))
+    classes = np.stack([~nucleus, nucleus & ~contour, contour], axis=-1)
+    return (0.04 + 0.88 * classes).astype(np.float32)
+
+
+def discs(shape: tuple[int, int], centres_and_radii: Discs) -> NDArray[np.int32]:
+    """Labels of discs (y, x, radius) in px, the later over the earlier."""
+    y, x = np.mgrid[: shape[0], : shape[1]] + 0.5
+    labels = np.zeros(shape, np.int32)
+    for number, (centre_y, centre_x, radius) in enumerate(centres_and_radii, start=1):
+        labels[(y - centre_y) ** 2 + (x - centre_x) ** 2 < radius**2] = number
+    return labels
+
+
+def random_probabilities(seed: int, shape: tuple[int, int], grain_px: float = 3.0) -> NDArray[np.float32]:
+    """Blobs of every size and shape, touching, in chains, with holes and specks: (y, x, 3)."""
+    random = np.random.default_rng(seed)
+    noise = ndimage.gaussian_filter(random.standard_normal((*shape, 3)), (grain_px, grain_px, 0))
+    logits = 3 * noise / noise.std() + random.uniform(-1, 1, 3) + [0.0, 1.0, -1.0]
+    powers = np.exp(logits)
+    return (powers / powers.sum(axis=-1, keepdims=True)).astype(np.float32)
