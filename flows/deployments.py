@@ -7,19 +7,17 @@ written in the store, not in Prefect, so a run that is started again goes on whe
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from prefect import flow, get_run_logger, task
+from prefect import State, flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
-from prefect.states import Completed, Failed, State
+from prefect.states import Completed, Failed
 
 from flows.cohort import Cohort, SlideOutcome, find_slides, process_cohort, try_slide
 from flows.progress import Progress, Quiet
 from pipeline.config import CohortConfig, read_config
-from pipeline.errors import HistoloomError, SlideError, UnreadableSlide
-from pipeline.output import SlideOutput
+from pipeline.errors import HistoloomError, ResourceLost, Unforeseen
 from pipeline.schedule import Workers, Workforce
 from pipeline.slide import slide_name
 
@@ -36,13 +34,9 @@ class RunLog(Quiet):
         get_run_logger().info(f"{name}: stage {stage}, {tiles} tiles to do")
 
 
-def is_transient(error: BaseException | None) -> bool:
-    """Whether another try may go well: a disk or a network gave way, not the slide, nor what is asked of it."""
-    return isinstance(error, OSError) and not isinstance(error, UnreadableSlide)
-
-
 def _may_pass(_task: Any, _run: Any, state: State[Any]) -> bool:
-    return is_transient(state.result(raise_on_failure=False))
+    """Whether another try may go well: a disk or a network gave way, not the slide, nor what is asked of it."""
+    return isinstance(state.result(raise_on_failure=False), ResourceLost)
 
 
 @task(
@@ -70,19 +64,9 @@ def attempt_slide(cohort: Cohort, path: Path, name: str | None, workers: Workers
     result = state.result(raise_on_failure=False)
     if isinstance(result, SlideOutcome):
         return result
-    if isinstance(result, HistoloomError):
-        return SlideOutcome(name or slide_name(path), path, error=result)
-    return _broken_off(cohort, path, result)
-
-
-def _broken_off(cohort: Cohort, path: Path, cause: object) -> SlideOutcome:
-    """The outcome of a slide that something unforeseen ended; the report gets a row of it if the disk takes one."""
-    name = slide_name(path)
-    what = f"{path}: broken off: {type(cause).__name__}: {cause}"
-    error = SlideError(what, "The task's log has the traceback; a second run goes on from here.")
-    with suppress(OSError):
-        SlideOutput(cohort.out, name).fail(path, error)
-    return SlideOutcome(name, path, error=error)
+    if not isinstance(result, HistoloomError):
+        result = Unforeseen(f"{path}: {state.name}: {result}", "Look into the log of the task and of Prefect's server.")
+    return SlideOutcome(name or slide_name(path), path, error=result)
 
 
 @flow(

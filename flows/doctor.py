@@ -17,6 +17,9 @@ from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
+from models.shelf import CARD_FILE, SHIPPED
+from pipeline.config import ReaderName
+
 LEAST_MEMORY_GB = 4
 LEAST_DISK_GB = 10
 
@@ -88,7 +91,7 @@ def _checks() -> Iterator[Check]:
     yield Check("zarr", _try_store)
     yield Check("torch", _try_torch)
     yield Check("prefect", _try_prefect)
-    yield from _bundle_checks()
+    yield from bundle_checks(SHIPPED)
 
 
 def _try_python() -> str:
@@ -118,7 +121,7 @@ def _try_disk() -> str:
     return found
 
 
-def _try_reader(reader: str, package: str) -> str:
+def _try_reader(reader: ReaderName, package: str) -> str:
     """Write a small pyramidal slide and read a box of it back."""
     from pipeline.geometry import Box
     from pipeline.slide import open_slide
@@ -176,12 +179,11 @@ def _try_prefect() -> str:
     return f"{version('prefect')}, flow and server import"
 
 
-def _bundle_checks() -> Iterator[Check]:
-    from models.shelf import CARD_FILE, SHIPPED
-
-    folders = sorted(path.parent for path in SHIPPED.glob(f"*/{CARD_FILE}"))
+def bundle_checks(shipped: Path) -> Iterator[Check]:
+    """A check a bundle in a folder of bundles; one that fails where there is none."""
+    folders = sorted(path.parent for path in shipped.glob(f"*/{CARD_FILE}"))
     if not folders:
-        yield Check("bundles", partial(_say_none, SHIPPED))
+        yield Check("bundles", partial(_say_none, shipped))
     for folder in folders:
         yield Check(f"bundle {folder.name}", partial(_try_bundle, folder))
 

@@ -198,7 +198,9 @@ def bootstrap_interval(
 
 
 def mean_and_deviation(values: Sequence[float]) -> dict[str, float]:
-    """Return the mean and the sample standard deviation (0 for one value) of finite values."""
+    """Return the mean and the sample standard deviation (0 for one value) of the finite values; NaN without any."""
     finite = np.asarray([value for value in values if math.isfinite(value)])
+    if not len(finite):
+        return {"mean": math.nan, "sd": math.nan}
     deviation = float(finite.std(ddof=1)) if len(finite) > 1 else 0.0
     return {"mean": float(finite.mean()), "sd": deviation}

@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Protocol, cast
+from typing import Literal, cast
 
 import numpy as np
 import torch
@@ -31,24 +31,6 @@ CLASSIFIED_AT_ONCE_CPU = 16
 CLASSIFIED_AT_ONCE_CUDA = 256
 
 
-class TilePredictor(Protocol):
-    """What `Predictor` and `Cascade` have in common, and all that a pipeline needs to know of either."""
-
-    @property
-    def card(self) -> Card: ...
-    @property
-    def scale(self) -> int: ...
-    @property
-    def stride_px(self) -> int: ...
-    @property
-    def halo_px(self) -> int: ...
-    @property
-    def device(self) -> str: ...
-    @property
-    def precision(self) -> str: ...
-    def __call__(self, tiles: NDArray[np.uint8]) -> NDArray[np.uint8] | NDArray[np.float32]: ...
-
-
 class Predictor:
     """One bundle's network on one device."""
 
@@ -60,6 +42,8 @@ class Predictor:
         self._network = fold(network).to(device, dtype)
         self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in torch's own types
         self._device = device
+        if device.type == "cuda":
+            _fix_kernels()
         self._mean, self._std = (
             torch.tensor(values, device=device).view(1, 3, 1, 1)
             for values in (card.normalisation.mean, card.normalisation.std)
@@ -101,13 +85,20 @@ class Predictor:
         with self._lock, torch.inference_mode():
             while start < len(tiles):
                 chunk = tiles[start : start + self._at_once]
-                try:
-                    results[start : start + len(chunk)] = self._predict(chunk)
-                except torch.OutOfMemoryError:
+                output = self._attempt(chunk)
+                if output is None:
                     self._halve(tiles)
                 else:
+                    results[start : start + len(chunk)] = output
                     start += len(chunk)
         return results
+
+    def _attempt(self, chunk: NDArray[np.uint8]) -> NDArray[np.uint8] | NDArray[np.float32] | None:
+        """Return the output, or None if memory ran out; by then the error no longer holds what it ran out over."""
+        try:
+            return self._predict(chunk)
+        except torch.OutOfMemoryError:
+            return None
 
     def _predict(self, chunk: NDArray[np.uint8]) -> NDArray[np.uint8] | NDArray[np.float32]:
         count, height, width = chunk.shape[:3]
@@ -251,6 +242,13 @@ def _computes_bf16(device: torch.device) -> bool:
     # oneDNN says yes to any AVX-512, where it imitates bf16 slowly
     native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return bool(native and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def _fix_kernels() -> None:
+    """Let cuDNN take the same kernels each time, and keep fp32 from being rounded to TF32; for the whole process."""
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.allow_tf32 = False
 
 
 def _classified_at_once(device: torch.device) -> int:

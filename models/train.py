@@ -99,13 +99,13 @@ class Training:
         checkpoint = load(self.work)
         if checkpoint is None:
             return
-        if checkpoint.progress.settings != self.progress.settings:
+        if not same_training(checkpoint.progress.settings, self.progress.settings):
             cure = "Train into another folder, or remove this one."
             raise TrainingError.about(self.work, "holds a checkpoint of a training with other settings", cure)
         checkpoint.restore(self.network, self.optimiser)
         self.mean.load_state_dict(checkpoint.part("mean"))
         self.best = checkpoint.part("best")
-        self.progress = checkpoint.progress
+        self.progress = replace(checkpoint.progress, settings=self.progress.settings)
 
     def run(self) -> None:
         """Train from the present iteration to the end, with checkpoints, log and curves."""
@@ -244,6 +244,19 @@ def _round_to_half(network: nn.Module) -> None:
     for tensor in network.state_dict().values():
         if tensor.is_floating_point():
             tensor.copy_(tensor.half())
+
+
+def same_training(one: str, other: str) -> bool:
+    """Whether two settings differ in nothing but length and housekeeping, so that one may go on from the other.
+
+    A training is made longer by raising `iterations` or `minutes`: the learning rate rises to where the longer cosine is.
+    """
+    tables = [json.loads(settings) for settings in (one, other)]
+    for table in tables:
+        for name in ("iterations", "minutes", "validate_every", "checkpoint_minutes", "workers"):
+            del table["schedule"][name]
+        table["options"].pop("instances", None)  # works on what the network puts out
+    return bool(tables[0] == tables[1])
 
 
 def _settings(config: TrainConfig) -> str:

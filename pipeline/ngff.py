@@ -31,15 +31,15 @@ class Pyramid:
     levels: tuple[Frame, ...]
 
     @classmethod
-    def over(cls, frame: Frame, depth: int | None = None, smallest_px: int = 256) -> Pyramid:
-        """Halve until the longer side fits into smallest_px (or `depth` levels are there), never below 5 px.
+    def over(cls, frame: Frame, coarsest_mpp: float = 0.0, smallest_px: int = CHUNK_PX) -> Pyramid:
+        """Halve until the longer side fits into smallest_px and pixels are at least coarsest_mpp, never below 5 px.
 
         An axis of 3 or 4 px is taken for the colours of the image by some viewers.
         """
         levels = [frame]
-        while depth is None or len(levels) < depth:
+        while max(levels[-1].shape) > smallest_px or levels[-1].mpp < coarsest_mpp:
             coarser = levels[-1].halved()
-            if depth is None and (max(levels[-1].shape) <= smallest_px or min(coarser.shape) < 5):
+            if min(coarser.shape) < 5:
                 break
             levels.append(coarser)
         return cls(tuple(levels))

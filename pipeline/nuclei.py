@@ -177,8 +177,8 @@ def _take_clusters_apart(components: Labels, distance: NDArray[np.float64], para
     """Erode what is wider than a nucleus, pixel by pixel, and keep the pieces it falls into.
 
     A tile may see only a part of such a cluster, so the cluster cannot be split by looking at all of it; its pieces can
-    be seen whole. Every eroded pixel goes to the piece whose pixels it is nearest to, layer by layer, and is `_NOBODY`'s
-    where none is near.
+    be seen whole. Every eroded pixel goes to the piece it is nearest to, layer by layer; where none is near, to
+    `_NOBODY`.
     """
     number = np.arange(1, components.size + 1, dtype=np.int32).reshape(components.shape)
     nearest_inside = number.copy().reshape(-1)

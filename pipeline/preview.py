@@ -6,8 +6,9 @@ from any frame are placed by one subtraction, nothing is resampled on the way, a
 
 from __future__ import annotations
 
+import io
 import math
-import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +22,12 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Rectangle
+from matplotlib.textpath import text_to_path
 from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.geometry import Box
+from pipeline.page import write_if_changed
 from pipeline.record import plain
 from pipeline.scene import Heat, Overview, Scene, choose_window, heats, look_over, open_scene, outlines_um
 
@@ -34,9 +37,11 @@ _INSET_UM = 150.0
 _DPI = 100
 
 _INK, _QUIET, _PAPER = "#1b1f24", "#59636e", "#ffffff"
+_CHIP = "#ffffffd9"
 _TISSUE, _NUCLEUS, _FRAME = "#00695c", "#fff04d", "#111111"
 
-HEAT_COLOURS = LinearSegmentedColormap.from_list("heat", ["#2b5fd9", "#25b7b0", "#f4d03f", "#e8622c", "#b0122b"])
+# From blue over yellow to red, which every colour vision tells apart, and none of which is the stain's.
+HEAT_COLOURS = LinearSegmentedColormap.from_list("heat", ["#3155d4", "#2fb5d3", "#f5e35b", "#f98e2b", "#c4161c"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,8 @@ class _Inset:
 
     pixels: NDArray[np.uint8]
     caption: str
-    outlined: bool
+    outlined: bool = False
+    estimated: bool = False
 
 
 def write_preview(folder: Path, run: Mapping[str, Any]) -> Path:
@@ -67,26 +73,40 @@ def write_preview(folder: Path, run: Mapping[str, Any]) -> Path:
         if there is no store with an image in it
     """
     scene = open_scene(folder, run)
-    figure = _draw(scene)
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
+    canvas = _draw(scene)
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", message="Glyph"
+        )  # a name in a script that the typeface lacks is drawn as boxes
+        canvas.draw()
+    buffer = io.BytesIO()
+    Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]).save(buffer, "PNG", compress_level=6)
     path = folder / "preview.png"
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]).save(draft, format="PNG", optimize=True)
-    draft.replace(path)
+    write_if_changed(path, buffer.getvalue())
     return path
 
 
-def tint(overview: Overview, heat: Heat) -> NDArray[np.float64]:
-    """A heat map as a layer to lay over an overview: (y, x, 4) RGBA in 0..1, clear where nothing was classified."""
-    seen = np.isfinite(heat.values)
-    values = np.where(seen, heat.values, 0).clip(0, 1)
-    rgba = np.asarray(HEAT_COLOURS(values), np.float64)
-    rgba[..., 3] = np.where(seen, 0.22 + 0.30 * values, 0)
-    return rgba
+def heat_over(pixels: NDArray[np.uint8], values: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Lay probabilities (y, x) over an image (y, x, 3); where they are NaN, the image stays as it is.
+
+    Below them the image loses half its colour: the stain's own pink would else mix into what the legend says.
+    """
+    seen = np.isfinite(values)[..., None]
+    share = np.where(seen[..., 0], values, 0).clip(0, 1)[..., None]
+    grey = (pixels @ np.array([0.299, 0.587, 0.114]))[..., None]
+    colours = np.asarray(HEAT_COLOURS(share[..., 0]))[..., :3] * 255
+    opacity = 0.38 + 0.24 * share
+    blended = (pixels + grey) / 2 * (1 - opacity) + colours * opacity
+    return np.where(seen, blended.round(), pixels).astype(np.uint8)
 
 
-def _draw(scene: Scene) -> Figure:
+def heat_scale(width_px: int) -> NDArray[np.uint8]:
+    """The colours from 0 to 1 as they look over pale tissue, (1, width_px, 3)."""
+    values = np.linspace(0, 1, width_px, dtype=np.float32)[None]
+    return heat_over(np.full((1, width_px, 3), 225, np.uint8), values)
+
+
+def _draw(scene: Scene) -> FigureCanvasAgg:
     wide = scene.base.width > 1.7 * scene.base.height
     overview = look_over(scene, (620, _WIDTH_PX - 2 * _MARGIN_PX) if wide else (860, 920))
     rooms = _rooms(overview, 2 if scene.sr or scene.nuclei_path else 1, wide=wide)
@@ -97,6 +117,7 @@ def _draw(scene: Scene) -> Figure:
     ends = [(panel.x + panel.width, panel.y + panel.height) for panel in (whole, *panels)]
     width, height = max(max(x for x, _ in ends), 700) + _MARGIN_PX, max(y for _, y in ends) + _FOOTER_PX
     figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, facecolor=_PAPER)
+    canvas = FigureCanvasAgg(figure)
     _write_header(figure, scene)
     heat = next(iter(heats(scene, overview.frame)), None)
     _draw_overview(_axes(figure, whole, overview.frame.mpp), overview, heat, scene, window)
@@ -109,7 +130,7 @@ def _draw(scene: Scene) -> Figure:
             lines = LineCollection(outlines_um(scene, window), colors=_NUCLEUS, linewidths=1.1, joinstyle="round")
             axes.add_collection(lines, autolim=False)
     _write_footer(figure, overview, heat, insets)
-    return figure
+    return canvas
 
 
 def _rooms(overview: Overview, count: int, *, wide: bool) -> list[_Panel]:
@@ -138,13 +159,13 @@ def _insets(scene: Scene, window: Box, zoom: int) -> list[_Inset]:
     """What was read, and beside it the pixels that nuclei were found in; one of them where they are the same."""
     read = _enlarge(scene.store.layer("0").read(window), zoom)
     found = "  ·  nuclei outlined" if scene.nuclei_path else ""
-    insets = [_Inset(read, f"as read, {scene.base.mpp:.3g} µm/px", False)]
+    insets = [_Inset(read, f"as read, {scene.base.mpp:.3g} µm/px")]
     if scene.sr:
         pixels = scene.store.layer("sr/0").read(window.times(scene.sr_scale))
         caption = f"super-resolved ×{scene.sr_scale}, {scene.sr.mpp:.3g} µm/px{found}"
-        insets.append(_Inset(_enlarge(pixels, zoom // scene.sr_scale), caption, bool(found)))
+        insets.append(_Inset(_enlarge(pixels, zoom // scene.sr_scale), caption, bool(found), True))
     elif found:
-        insets.append(_Inset(read, found.strip(" ·"), True))
+        insets.append(_Inset(read, found.strip(" ·"), outlined=True))
     return insets
 
 
@@ -171,9 +192,7 @@ def _show(axes: Axes, pixels: NDArray[Any]) -> None:
 
 
 def _draw_overview(axes: Axes, overview: Overview, heat: Heat | None, scene: Scene, window: Box) -> None:
-    _show(axes, overview.pixels)
-    if heat:
-        _show(axes, tint(overview, heat))
+    _show(axes, heat_over(overview.pixels, heat.values) if heat else overview.pixels)
     tissue = overview.tissue
     if tissue is not None and tissue.any() and not tissue.all() and min(tissue.shape) > 1:
         y, x = ((np.arange(size) + 0.5) * overview.frame.mpp for size in tissue.shape)
@@ -186,19 +205,24 @@ def _draw_overview(axes: Axes, overview: Overview, heat: Heat | None, scene: Sce
 
 
 def _draw_scale_bar(axes: Axes) -> None:
-    """A bar of a round length, about a fifth of the panel, in its lower left corner."""
+    """A bar of a round length, at most a quarter of the panel, in its lower left corner."""
     width_um, height_um = axes.get_xlim()[1], axes.get_ylim()[0]
-    um_a_px = width_um / (axes.get_position().width * axes.figure.get_size_inches()[0] * _DPI)
+    um_a_px = width_um / axes.bbox.width
     length_um = round_length_um(width_um / 4)
-    left, bottom, pad = 14 * um_a_px, height_um - 14 * um_a_px, 8 * um_a_px
     words = f"{length_um / 1000:g} mm" if length_um >= 1000 else f"{length_um:g} µm"
-    chip_um = max(length_um, 8.2 * len(words) * um_a_px)
-    chip = Rectangle((left - pad, bottom - 24 * um_a_px - pad / 2), chip_um + 2 * pad, 24 * um_a_px + pad * 1.25)
-    chip.set(facecolor="#ffffffd9", edgecolor="none")
-    bar = Rectangle((left, bottom - 5 * um_a_px), length_um, 5 * um_a_px, facecolor=_INK, edgecolor="none")
+    left, bottom, pad = 16 * um_a_px, height_um - 16 * um_a_px, 8 * um_a_px
+    chip_um = max(length_um, _width_px(words, 13) * um_a_px) + 2 * pad
+    chip = Rectangle((left - pad, bottom - 32 * um_a_px), chip_um, 32 * um_a_px + pad)
+    chip.set(facecolor=_CHIP, edgecolor="none")
     axes.add_patch(chip)
-    axes.add_patch(bar)
-    axes.text(left, bottom - 9 * um_a_px, words, va="bottom", color=_INK, **_type(13))
+    axes.add_patch(Rectangle((left, bottom - 5 * um_a_px), length_um, 5 * um_a_px, facecolor=_INK, edgecolor="none"))
+    axes.text(left, bottom - 10 * um_a_px, words, va="bottom", color=_INK, **_type(13))
+
+
+def _width_px(words: str, size_px: float) -> float:
+    """How wide a line of text is drawn."""
+    font = _type(size_px)["fontproperties"]
+    return float(text_to_path.get_text_width_height_descent(words, font, ismath=False)[0]) * _DPI / 72
 
 
 def round_length_um(most_um: float) -> float:
@@ -208,9 +232,17 @@ def round_length_um(most_um: float) -> float:
 
 
 def _write_chip(axes: Axes, words: str) -> None:
-    box = {"boxstyle": "square,pad=0.45", "facecolor": "#ffffffd9", "edgecolor": "none"}
-    size = axes.get_position().height * axes.figure.get_size_inches()[1] * _DPI
-    axes.text(0.018, 1 - 14 / max(size, 28), words, transform=axes.transAxes, va="top", color=_INK, bbox=box, **_type(13))
+    box = {"boxstyle": "square,pad=0.45", "facecolor": _CHIP, "edgecolor": "none"}
+    axes.text(
+        0.018,
+        1 - 14 / max(axes.bbox.height, 28),
+        words,
+        transform=axes.transAxes,
+        va="top",
+        color=_INK,
+        bbox=box,
+        **_type(13),
+    )
 
 
 def _type(size_px: float, *, bold: bool = False) -> dict[str, Any]:
@@ -220,53 +252,57 @@ def _type(size_px: float, *, bold: bool = False) -> dict[str, Any]:
 
 
 def _write_header(figure: Figure, scene: Scene) -> None:
-    height = figure.get_size_inches()[1] * _DPI
-    left = _MARGIN_PX / (figure.get_size_inches()[0] * _DPI)
-    figure.text(left, 1 - 22 / height, plain(scene.name, 70), va="top", color=_INK, **_type(22, bold=True))
-    figure.text(left, 1 - 54 / height, "   ·   ".join(_facts(scene)), va="top", color=_QUIET, **_type(15))
+    width, height = _size_px(figure)
+    left = _MARGIN_PX / width
+    figure.text(left, 1 - 22 / height, plain(scene.name, 56), va="top", color=_INK, **_type(22, bold=True))
+    figure.text(left, 1 - 54 / height, "   ·   ".join(_facts(scene, width)), va="top", color=_QUIET, **_type(15))
 
 
-def _facts(scene: Scene) -> list[str]:
-    """The slide in a line."""
+def _facts(scene: Scene, width_px: float) -> list[str]:
+    """The slide in a line, as much of it as fits."""
     base, record = scene.base, scene.record
     facts = [f"{base.width * base.mpp / 1000:.3g} × {base.height * base.mpp / 1000:.3g} mm"]
-    facts.append(f"scanned at {scene.level0.mpp:.3g} µm/px")
-    tissue_mm2, nuclei = record.number("tissue", "area_mm2"), record.count("counts", "nuclei")
+    nuclei, tissue_mm2 = record.count("counts", "nuclei"), record.number("tissue", "area_mm2")
     if tissue_mm2 is not None:
         facts.append(f"{tissue_mm2:.3g} mm² tissue")
     if nuclei is not None:
         facts.append(f"{nuclei:,} nuclei")
-    return facts
+    facts.append(f"scanned at {scene.level0.mpp:.3g} µm/px")
+    if scene.sr:
+        facts.append(f"super-resolved ×{scene.sr_scale} to {scene.sr.mpp:.3g} µm/px")
+    return facts if width_px > 1000 else facts[:3]
+
+
+def _size_px(figure: Figure) -> tuple[float, float]:
+    width, height = figure.get_size_inches() * _DPI
+    return float(width), float(height)
 
 
 def _write_footer(figure: Figure, overview: Overview, heat: Heat | None, insets: list[_Inset]) -> None:
     """The legend, and what the picture is not."""
-    width, height = (size * _DPI for size in figure.get_size_inches())
+    width, height = _size_px(figure)
     x_px, y = float(_MARGIN_PX), (_FOOTER_PX / 2 - 2) / height
     entries = [(_FRAME, "close look")]
     if overview.tissue is not None and overview.tissue.any() and not overview.tissue.all():
         entries.insert(0, (_TISSUE, "tissue"))
     for colour, words in entries:
-        figure.add_artist(
-            Rectangle((x_px / width, y - 1.5 / height), 24 / width, 3 / height, facecolor=colour, edgecolor="none")
-        )
-        figure.text((x_px + 32) / width, y, words, va="center", color=_QUIET, **_type(13))
-        x_px += 32 + 8.0 * len(words) + 28
+        line = Rectangle((x_px / width, y - 1.5 / height), 24 / width, 3 / height, facecolor=colour, edgecolor="none")
+        figure.add_artist(line)
+        x_px = _write(figure, x_px + 32, y, words) + 28
     if heat:
-        x_px = _write_heat_scale(figure, heat, x_px, y)
+        x_px = _write(figure, x_px, y, f"{plain(heat.classifier, 24)}: probability of {plain(heat.label, 24)}   0") + 7
+        scale = figure.add_axes((x_px / width, y - 6 / height, 110 / width, 12 / height))
+        scale.imshow(heat_scale(110), aspect="auto")
+        scale.set_axis_off()
+        x_px = _write(figure, x_px + 117, y, "1") + 28
     note = "Not a medical device."
-    if any("super-resolved" in inset.caption for inset in insets):
+    if any(inset.estimated for inset in insets):
         note = f"Super-resolved detail is estimated, not measured.  {note}"
-    figure.text(1 - _MARGIN_PX / width, y, note, va="center", ha="right", color=_QUIET, **_type(13))
+    if width - _MARGIN_PX - _width_px(note, 13) > x_px:
+        figure.text(1 - _MARGIN_PX / width, y, note, va="center", ha="right", color=_QUIET, **_type(13))
 
 
-def _write_heat_scale(figure: Figure, heat: Heat, x_px: float, y: float) -> float:
-    width, height = (size * _DPI for size in figure.get_size_inches())
-    words = f"{plain(heat.classifier, 24)}: probability of {plain(heat.label, 24)}   0"
-    figure.text(x_px / width, y, words, va="center", color=_QUIET, **_type(13))
-    x_px += 7.9 * len(words) + 6
-    scale = figure.add_axes((x_px / width, y - 5 / height, 110 / width, 10 / height))
-    scale.imshow(np.linspace(0, 1, 110)[None], cmap=HEAT_COLOURS, aspect="auto")
-    scale.set_axis_off()
-    figure.text((x_px + 118) / width, y, "1", va="center", color=_QUIET, **_type(13))
-    return x_px + 150
+def _write(figure: Figure, x_px: float, y: float, words: str) -> float:
+    """Write a line of the legend; return where it ends, in px."""
+    figure.text(x_px / _size_px(figure)[0], y, words, va="center", color=_QUIET, **_type(13))
+    return x_px + _width_px(words, 13)

@@ -7,6 +7,7 @@ overlap hold the same pixels where they do.
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +20,10 @@ from PIL import Image, ImageOps
 
 from pipeline.geometry import Box
 
-# Pictures without tiles are held in memory whole: 525 MB as RGB, and just below where Pillow warns of a bomb.
+# Pictures without tiles are held in memory whole: 525 MB as RGB, and just below what Pillow takes for a bomb. It warns
+# from half of that on, which is said here or not at all.
 MAX_WHOLE_PICTURE_PX = 175_000_000
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 _PICTURE_FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
 
 
@@ -67,12 +70,12 @@ class OpenSlideReader:
     """The formats of the scanners' makers, through openslide, whose handles may be shared between threads.
 
     openslide addresses every level in level-0 pixels. Where a level's downsample is not whole, most boxes then start
-    between two of its pixels and openslide interpolates. Such a level is read whole, from its corner, where it is
-    small, and is not usable where it is large.
+    between two of its pixels and openslide interpolates. Such a level is read whole, from its corner, where openslide
+    does so in one piece, and is not usable where it is larger.
     """
 
     name = "openslide"
-    _MAX_WHOLE_LEVEL_PX = 24_000_000
+    _ONE_PIECE_SIDE_PX = 4096
 
     def __init__(self, path: Path) -> None:
         self._slide = OpenSlide(path)
@@ -90,7 +93,7 @@ class OpenSlideReader:
         self._lock = threading.Lock()
 
     def _level(self, width: int, height: int, downsample: float) -> ReaderLevel:
-        usable = downsample.is_integer() or width * height <= self._MAX_WHOLE_LEVEL_PX
+        usable = downsample.is_integer() or max(height, width) <= self._ONE_PIECE_SIDE_PX
         return ReaderLevel((height, width), downsample, usable)
 
     def read(self, level: int, box: Box) -> NDArray[np.uint8]:

@@ -11,7 +11,7 @@ from pipeline.geometry import Frame
 from pipeline.ingest import Ingest
 from pipeline.ngff import CHUNK_PX, Heatmap, Pyramid
 from pipeline.pyramid import Halve, Method
-from pipeline.resolution import choose_layer, heatmap_level
+from pipeline.resolution import TOLERANCE, choose_layer, heatmap_level
 from pipeline.segment import DrawNuclei, Segment
 from pipeline.stage import Network
 from pipeline.store import SlideStore
@@ -41,7 +41,9 @@ class Recipe:
     @cached_property
     def pyramids(self) -> dict[str, Pyramid]:
         """Group to levels, of the images: '' and, where the slide is super-resolved, 'sr'."""
-        pyramids = {"": Pyramid.over(self.base)}
+        # Small pictures too get levels as coarse as what a classifier reads.
+        coarsest_mpp = max((network.mpp / TOLERANCE for network in self.classifiers), default=0.0)
+        pyramids = {"": Pyramid.over(self.base, coarsest_mpp)}
         if self.sr:
             pyramids["sr"] = Pyramid.over(self.base.finer(self.sr.scale))
         return pyramids

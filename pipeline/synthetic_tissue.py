@@ -1,4 +1,4 @@
-"""The tissue of synthetic slides: where it is, and what it looks like. Any box can be computed alone, at any size of slide.
+"""The tissue of synthetic slides: where it is, and what it looks like, box by box at any size of slide.
 
 Tissue is where a smooth random field is above a threshold. The field is a sum of uniform cubic B-splines over a few
 random knots, lowered along the slide's border. Its texture repeats with two periods that share no divisor.

@@ -57,19 +57,20 @@ class _Page:
     @classmethod
     def of(cls, page: Any) -> _Page:
         """Read from an open file all that its pages would look up later."""
-        planes, _, height, width, samples = page.shaped
-        tables = {"jpegtables": page.jpegtables} if page.jpegtables is not None else {}
-        decode = page.decode
+        key = page.keyframe  # of a page that repeats another's layout, tifffile reads the place of its tiles alone
+        planes, _, height, width, samples = key.shaped
+        tables = {"jpegtables": key.jpegtables} if key.jpegtables is not None else {}
+        decode = key.decode
         return cls(
             shape=(height, width),
-            tile_shape=(page.tilelength, page.tilewidth),
+            tile_shape=(key.tilelength, key.tilewidth),
             planes=planes,
             samples=samples,
-            dtype=page.dtype,
-            bits=page.bitspersample,
-            photometric=page.photometric,
-            extra_samples=tuple(page.extrasamples),
-            colormap=page.colormap if page.photometric == PHOTOMETRIC.PALETTE else None,
+            dtype=key.dtype,
+            bits=key.bitspersample,
+            photometric=key.photometric,
+            extra_samples=tuple(key.extrasamples),
+            colormap=key.colormap if key.photometric == PHOTOMETRIC.PALETTE else None,
             offsets=page.dataoffsets,
             byte_counts=page.databytecounts,
             decode=lambda data, index: decode(data, index, **tables)[0][0],

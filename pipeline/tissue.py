@@ -102,6 +102,8 @@ class TissueMask:
 
     def touches(self, box: Box, frame: Frame) -> bool:
         """Whether any tissue lies in a box in `frame`."""
+        if not box.area_px:
+            return False
         own, table = self.frame.cover(box, frame), self._integral
         below = table[own.y_end, own.x_end] - table[own.y_end, own.x]
         above = table[own.y, own.x_end] - table[own.y, own.x]

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from pipeline.geometry import Frame
+
 Discs = list[tuple[float, float, float]]
+
+
+def frame_of(image: NDArray[Any], mpp: float = 0.25) -> Frame:
+    """The frame that a (y, x, ...) array covers."""
+    return Frame(image.shape[0], image.shape[1], mpp)
 
 
 def probabilities_of(labels: NDArray[np.int32]) -> NDArray[np.float32]:
@@ -32,4 +41,5 @@ def random_probabilities(seed: int, shape: tuple[int, int], grain_px: float = 3.
     noise = ndimage.gaussian_filter(random.standard_normal((*shape, 3)), (grain_px, grain_px, 0))
     logits = 3 * noise / noise.std() + random.uniform(-1, 1, 3) + [0.0, 1.0, -1.0]
     powers = np.exp(logits)
-    return (powers / powers.sum(axis=-1, keepdims=True)).astype(np.float32)
+    probabilities: NDArray[np.float32] = (powers / powers.sum(axis=-1, keepdims=True)).astype(np.float32)
+    return probabilities

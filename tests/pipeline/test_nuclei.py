@@ -13,21 +13,19 @@ from pipeline.errors import ConfigError
 from pipeline.geometry import Box, Frame
 from pipeline.grid import TileGrid
 from pipeline.nuclei import NucleiParameters, owned_nuclei, segment
-from tests.pipeline.nuclei_maps import discs, probabilities_of, random_probabilities
+from tests.pipeline.nuclei_maps import discs, frame_of, probabilities_of, random_probabilities
 
 SMALL = NucleiParameters(max_diameter_px=24, max_growth_px=4, least_area_px=6)
 ORDER = ["centroid_y_level0_px", "centroid_x_level0_px", "area_level0_px"]
 
 
 def whole(probabilities: NDArray[np.float32], parameters: NucleiParameters, mpp: float = 0.25) -> pa.Table:
-    frame = Frame(*probabilities.shape[:2], mpp)
+    frame = frame_of(probabilities, mpp)
     return owned_nuclei(probabilities, frame.box, frame.box, frame, frame, None, parameters)
 
 
-def in_tiles(
-    probabilities: NDArray[np.float32], core_px: int, halo_px: int, parameters: NucleiParameters
-) -> pa.Table:
-    frame = Frame(*probabilities.shape[:2], 0.25)
+def in_tiles(probabilities: NDArray[np.float32], core_px: int, halo_px: int, parameters: NucleiParameters) -> pa.Table:
+    frame = frame_of(probabilities, 0.25)
     tables = [
         owned_nuclei(probabilities[tile.read.slices()], tile.read, tile.core, frame, frame, None, parameters)
         for tile in TileGrid(frame, core_px, halo_px)

@@ -42,6 +42,13 @@ def test_a_classifier_at_4_um_reads_that_level() -> None:
     assert stage.stride_px == 25
 
 
+def test_a_small_picture_has_a_level_for_a_classifier_too() -> None:
+    frame = Frame(300, 320, 0.25)
+    (stage,) = Recipe("a", frame, frame, 1024, classifiers=(IDC,)).classify
+    assert stage.layer == "4"
+    assert stage.frame.mpp == 4.0
+
+
 def test_halos_are_whole_strides_and_hold_field_and_nucleus() -> None:
     segment = recipe().segment
     assert segment

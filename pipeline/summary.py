@@ -1,0 +1,145 @@
+"""A slide's tables and maps in a few numbers, read a part at a time, so that memory does not grow with the slide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from pipeline.record import plain
+from pipeline.store import Layer
+
+Counts = NDArray[np.int64]
+
+# Areas are counted in bins this fine, up to 1,000 um2: far more than any nucleus, finer than any page shows.
+_BIN_UM2 = 0.5
+_BINS = 2000
+_MOST_BARS = 40
+_READ_PX = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Areas:
+    """How large the nuclei are."""
+
+    count: int
+    lower_um2: float
+    """A quarter of the nuclei are smaller."""
+    median_um2: float
+    upper_um2: float
+    """A quarter of the nuclei are larger."""
+    bar_um2: float
+    bars: tuple[int, ...]
+    """Nuclei from 0 on, a bar every bar_um2; the last bar also holds all that are larger."""
+
+
+def summarise_areas(path: Path) -> Areas | None:
+    """The areas in a nuclei.parquet; None where it holds no nucleus."""
+    counts = np.zeros(_BINS, np.int64)
+    with pq.ParquetFile(path) as table:
+        for batch in table.iter_batches(columns=["area_um2"]):
+            area_um2 = batch.column("area_um2").drop_null().to_numpy(zero_copy_only=False).astype(np.float64)
+            area_um2 = area_um2[np.isfinite(area_um2) & (area_um2 >= 0)]
+            bins = np.minimum(area_um2 / _BIN_UM2, _BINS - 1).astype(np.int64)
+            counts += np.bincount(bins, minlength=_BINS)
+    if not counts.any():
+        return None
+    lower, median, upper, most = (_quantile(counts, share) * _BIN_UM2 for share in (0.25, 0.5, 0.75, 0.99))
+    bar_um2 = next(width for width in (1.0, 2.0, 5.0, 10.0, 20.0, 50.0) if most <= width * _MOST_BARS)
+    each = round(bar_um2 / _BIN_UM2)
+    bars = counts[: -(-_BINS // each) * each].reshape(-1, each).sum(axis=1)
+    shown = max(1, int(-(-most // bar_um2)))
+    kept = [*bars[: shown - 1].tolist(), int(bars[shown - 1 :].sum())]
+    return Areas(int(counts.sum()), lower, median, upper, bar_um2, tuple(kept))
+
+
+def _quantile(counts: Counts, share: float) -> float:
+    """Where `share` of the counted values lie below, in bins; within a bin they are taken to be spread evenly."""
+    below = np.cumsum(counts)
+    wanted = share * below[-1]
+    index = int(np.searchsorted(below, wanted))
+    return index + float((wanted - (below[index] - counts[index])) / counts[index])
+
+
+@dataclass(frozen=True, slots=True)
+class ClassShare:
+    """One class of a classifier over all its patches."""
+
+    label: str
+    patches: int
+    """Where it is the likeliest class."""
+    share: float
+    mean_probability: float
+
+
+@dataclass(slots=True)
+class _Tally:
+    patches: Counts
+    probability: NDArray[np.float64]
+    present: NDArray[np.bool_] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.present = np.zeros(len(self.patches), np.bool_)
+
+
+def summarise_patches(path: Path) -> dict[str, list[ClassShare]]:
+    """Classifier to the shares of its classes, from a patches.parquet; a class is a column `p_<class>` with values."""
+    tallies: dict[str, _Tally] = {}
+    with pq.ParquetFile(path) as table:
+        columns = [name for name in table.schema_arrow.names if name.startswith("p_")]
+        for batch in table.iter_batches(columns=["classifier", *columns]):
+            _count_patches(batch, columns, tallies)
+    labels = [column.removeprefix("p_") for column in columns]
+    return {name: _class_shares(labels, tally) for name, tally in sorted(tallies.items())}
+
+
+def _count_patches(batch: pa.RecordBatch, columns: list[str], tallies: dict[str, _Tally]) -> None:
+    values = np.full((batch.num_rows, len(columns)), np.nan)
+    for index, column in enumerate(columns):
+        values[:, index] = batch.column(column).cast(pa.float64()).to_numpy(zero_copy_only=False)
+    names = np.array([str(name) for name in batch.column("classifier").to_pylist()], dtype=object)
+    for name in sorted(set(names.tolist())):
+        rows = values[names == name]
+        rows = rows[np.isfinite(rows).any(axis=1)]
+        tally = tallies.setdefault(
+            plain(name), _Tally(np.zeros(len(columns), np.int64), np.zeros(len(columns), np.float64))
+        )
+        if len(rows):
+            tally.patches += np.bincount(np.nanargmax(rows, axis=1), minlength=len(columns))
+            tally.probability += np.nansum(rows, axis=0)
+            tally.present |= np.isfinite(rows).any(axis=0)
+
+
+def _class_shares(labels: list[str], tally: _Tally) -> list[ClassShare]:
+    total = max(1, int(tally.patches.sum()))
+    return [
+        ClassShare(plain(labels[index]), int(tally.patches[index]), float(tally.patches[index] / total),
+                   float(tally.probability[index] / total))
+        for index in np.flatnonzero(tally.present).tolist()
+    ]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Consistency:
+    """How far super-resolved pixels, reduced again, are from the ones that were read; in grey levels of 255."""
+
+    median: float
+    most: float
+    """99 % of the area differs by less."""
+
+
+def summarise_consistency(layer: Layer) -> Consistency | None:
+    """The root mean square differences in a consistency map; None where it is empty."""
+    counts = np.zeros(_BINS, np.int64)
+    for box in layer.frame.partition(_READ_PX):
+        values = layer.read(box)
+        values = values[np.isfinite(values)].clip(0, 1)
+        counts += np.bincount(np.minimum(values * _BINS, _BINS - 1).astype(np.int64), minlength=_BINS)
+    if not counts.any():
+        return None
+    median, most = (_quantile(counts, share) * 255 / _BINS for share in (0.5, 0.99))
+    return Consistency(median, most)
