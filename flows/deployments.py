@@ -27,11 +27,12 @@ class RunLog(Quiet):
 
     def slide(self, name: str, event: str, **facts: Any) -> None:
         """See `Progress`."""
-        get_run_logger().info(" ".join([f"{name}: {event}", *(f"{key}={value}" for key, value in facts.items())]))
+        words = facts.get("reason") or ", ".join(f"{key} {value}" for key, value in facts.items())
+        get_run_logger().info(f"{name}: {event}{f': {words}' if words else ''}")
 
     def stage(self, name: str, stage: str, tiles: int) -> None:
         """See `Progress`."""
-        get_run_logger().info(f"{name}: stage {stage}, {tiles} tiles to do")
+        get_run_logger().info(f"{name}: stage {stage}, tiles to do: {tiles}")
 
 
 def _may_pass(_task: Any, _run: Any, state: State[Any]) -> bool:
@@ -107,5 +108,5 @@ def _conclude(out: Path, outcomes: list[SlideOutcome]) -> State[Any]:
     failures = [f"{outcome.name}: {outcome.error.what}" for outcome in outcomes if outcome.error]
     where = f"see {out / 'report.html'}"
     if failures:
-        return Failed(message="; ".join([f"{len(failures)} of {len(outcomes)} slides failed, {where}", *failures]))
-    return Completed(message=f"{len(outcomes)} slides done, {where}")
+        return Failed(message="; ".join([f"slides failed: {len(failures)} of {len(outcomes)}, {where}", *failures]))
+    return Completed(message=f"slides done: {len(outcomes)}, {where}")

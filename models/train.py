@@ -19,24 +19,19 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from models.batches import Batch
-from models.bundle import ARCHITECTURES, write_bundle
 from models.card import Card
 from models.checkpoint import Progress, load, save
 from models.errors import TrainingError
-from models.receptive_field import receptive_radius_px
 from models.tasks import Task, build_task
-from models.train_config import ScheduleConfig, TrainConfig, from_table, read_config
+from models.train_bundle import build, write_trained
+from models.train_config import ScheduleConfig, TrainConfig, read_config
 from models.training_log import TrainingLog
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
 
 CONFIG_FILE = "train.toml"
 
@@ -60,21 +55,6 @@ def train(config: TrainConfig, out: Path, work: Path | None = None) -> Card:
     training = Training(config, task, work)
     training.run()
     return write_trained(config, out, work, task)
-
-
-def write_trained(config: TrainConfig, out: Path, work: Path, task: Task | None = None) -> Card:
-    """Write the bundle of the last checkpoint in `work`, be the training through or not, and return its card."""
-    checkpoint = load(work)
-    if checkpoint is None:
-        raise TrainingError.about(work, "holds no checkpoint", "Train first, or name the training's folder.")
-    task = task or build_task(config)
-    network = build(config).eval()
-    network.load_state_dict(checkpoint.part("best") or checkpoint.part("mean"))
-    with torch.no_grad():
-        task.finish(network)
-        _round_to_half(network)
-        metrics = task.test(network)
-    return write_bundle(out, network, _card(config, task, network, checkpoint.progress, metrics))
 
 
 class Training:
@@ -170,23 +150,6 @@ class Training:
         save(self.work, self.progress, self.optimiser, **states)
 
 
-def build(config: TrainConfig) -> nn.Module:
-    """Return the network that a config describes, with fresh weights.
-
-    Raises
-    ------
-    TrainingError
-        if there is no such architecture, it does not do the task, or its parameters are wrong.
-    """
-    architecture = ARCHITECTURES.get(config.architecture)
-    if architecture is None or config.task not in architecture.tasks:
-        known = ", ".join(name for name, one in ARCHITECTURES.items() if config.task in one.tasks)
-        what = f"{config.name}: architecture {config.architecture!r} does not do {config.task}"
-        raise TrainingError(what, f"Take one of {known}.")
-    parameters = from_table(architecture.config, config.network, config.name)  # type: ignore[arg-type]
-    return architecture.network(parameters)
-
-
 def pick_device(wanted: str) -> torch.device:
     """Return the device that is asked for; `auto` is CUDA where there is one."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else torch.device(wanted)
@@ -238,18 +201,11 @@ def _draw_ahead(task: Task, config: TrainConfig, first: int) -> Iterator[Batch]:
             ahead.append(pool.submit(draw, iteration))
 
 
-@torch.no_grad()
-def _round_to_half(network: nn.Module) -> None:
-    """Round the weights to fp16, as the bundle holds them, so that the card's figures are the bundle's."""
-    for tensor in network.state_dict().values():
-        if tensor.is_floating_point():
-            tensor.copy_(tensor.half())
-
-
 def same_training(one: str, other: str) -> bool:
     """Whether two settings differ in nothing but length and housekeeping, so that one may go on from the other.
 
-    A training is made longer by raising `iterations` or `minutes`: the learning rate rises to where the longer cosine is.
+    A training is made longer by raising `iterations` or `minutes`; the learning rate rises to where the longer cosine
+    is.
     """
     tables = [json.loads(settings) for settings in (one, other)]
     for table in tables:
@@ -265,51 +221,6 @@ def _settings(config: TrainConfig) -> str:
     for key in ("device", "data_root", "limits", "licence"):
         del settings[key]
     return json.dumps(settings, sort_keys=True)
-
-
-def _card(config: TrainConfig, task: Task, network: nn.Module, progress: Progress, metrics: dict[str, object]) -> Card:
-    schedule = config.schedule
-    fields = task.card_fields()
-    stride_px = int(getattr(network, "stride_px", 1))
-    dense = config.task != "classification"
-    radius_px = receptive_radius_px(network, scale=fields.get("scale") or 1, stride_px=stride_px) if dense else None
-    training = {
-        "data": [{"name": one.name, "licence": one.licence} for one in config.sources],
-        "split": "by patient",
-        **task.split(),
-        "iterations": progress.best_iteration or progress.iteration,
-        "batch": schedule.batch,
-        "seed": config.seed,
-        "minutes": round(progress.seconds / 60, 1),
-        "optimiser": f"AdamW, learning rate {schedule.learning_rate:g}, weight decay {schedule.weight_decay:g}",
-        "ema_decay": schedule.ema_decay,
-        "precision": config.precision,
-    }
-    return Card(
-        name=config.name,
-        task=config.task,
-        architecture=config.architecture,
-        parameters=asdict(cast("DataclassInstance", network.config)),
-        mpp=config.mpp,
-        receptive_radius_px=radius_px,
-        stride_px=stride_px,
-        licence=config.licence,
-        training=training,
-        metrics=_rounded(metrics),  # type: ignore[arg-type]
-        limits=config.limits,
-        **fields,
-    )
-
-
-def _rounded(value: object) -> object:
-    """Return nested figures with five significant digits, infinite or undefined ones as null."""
-    if isinstance(value, dict):
-        return {key: _rounded(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_rounded(inner) for inner in value]
-    if isinstance(value, float):
-        return float(f"{value:.5g}") if math.isfinite(value) else None
-    return value
 
 
 def main(arguments: list[str] | None = None) -> None:

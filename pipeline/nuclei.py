@@ -9,7 +9,8 @@ nuclei to the bit. docs/explanation/nuclei.md has the argument.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -17,30 +18,33 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage.segmentation import watershed
 
 from pipeline.errors import ConfigError
 from pipeline.geometry import Box, Frame
 from pipeline.nuclei_measure import measure
 from pipeline.nuclei_outline import fill_enclosed
+from pipeline.nuclei_seeds import EROSION_REACH_PX, Labels, grow, renumber, separate, too_wide
 
-Labels = NDArray[np.int32]
 Keep = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.bool_]]
 
 INTERIOR, CONTOUR = 1, 2
 
-_FOUR = ndimage.generate_binary_structure(2, 1)
+_EIGHT = ndimage.generate_binary_structure(2, 2)
 
 
 @dataclass(frozen=True, slots=True)
 class NucleiParameters:
     """How probabilities become nuclei. Lengths are in px of the network's output; the defaults suit 0.25 um/px."""
 
+    smoothing_px: float = 1.0
+    """Standard deviation of the Gaussian that probabilities are smoothed with; 0 leaves them."""
     foreground_threshold: float = 0.5
     """A pixel is nucleus when interior + contour exceeds this."""
-    seed_threshold: float = 0.5
-    """A pixel is a seed when interior - contour exceeds this."""
-    seed_height_px: float = 1.0
+    seed_threshold: float = 0.0
+    """A pixel of the foreground is a seed when interior - contour exceeds this."""
+    max_hole_px: int = 12
+    """A hole in a seed is filled before the seed is looked at, unless it is longer along y or x."""
+    seed_height_px: float = 2.0
     """h of the h-maxima: two humps of the distance transform are two nuclei when a saddle this far below parts them."""
     least_seed_area_px: int = 4
     """A seed of fewer pixels starts no nucleus of its own."""
@@ -53,8 +57,10 @@ class NucleiParameters:
 
     def __post_init__(self) -> None:
         ranges = {
+            "smoothing_px": 0 <= self.smoothing_px <= 10,
             "foreground_threshold": 0 < self.foreground_threshold < 1,
-            "seed_threshold": 0 <= self.seed_threshold < 1,
+            "seed_threshold": -1 < self.seed_threshold < 1,
+            "max_hole_px": self.max_hole_px >= 0,
             "seed_height_px": self.seed_height_px > 0,
             "least_seed_area_px": self.least_seed_area_px >= 1,
             "least_area_px": self.least_area_px >= 1,
@@ -79,14 +85,13 @@ class NucleiParameters:
     @property
     def halo_px(self) -> int:
         """How far around a core probabilities must be right for the nuclei it owns to be those of the whole slide."""
-        return self.max_diameter_px + self.max_growth_px + (1 + _LAYER_STEPS) * _MAX_EROSION_PX + 2
+        of_masks = math.ceil(_TRUNCATE * self.smoothing_px) + self.max_hole_px
+        of_seeds = self.max_diameter_px + EROSION_REACH_PX
+        return of_masks + of_seeds + self.max_growth_px + 2
 
 
-_NOBODY = -1
-# Clusters wider than any nucleus come apart at necks of up to twice this.
-_MAX_EROSION_PX = 4
-# From a pixel that one erosion takes away to the nearest that stays: 1 px, around corners 2, at rugged borders 3 steps.
-_LAYER_STEPS = 3
+# Where the Gaussian ends, in standard deviations.
+_TRUNCATE = 3.0
 
 
 def segment(probabilities: NDArray[np.float32], parameters: NucleiParameters) -> Labels:
@@ -94,11 +99,12 @@ def segment(probabilities: NDArray[np.float32], parameters: NucleiParameters) ->
 
     Every label is one 4-connected region without holes. What lies inside a nucleus belongs to it.
     """
-    interior, contour = probabilities[..., INTERIOR], probabilities[..., CONTOUR]
+    interior = _smooth(probabilities[..., INTERIOR], parameters.smoothing_px)
+    contour = _smooth(probabilities[..., CONTOUR], parameters.smoothing_px)
     foreground = interior + contour > parameters.foreground_threshold
-    seeds = (interior - contour > parameters.seed_threshold) & foreground
-    labels = _separate(_without_specks(seeds, parameters.least_seed_area_px), parameters)
-    labels = _grow(labels, foreground, parameters.max_growth_px)
+    seeds = _without_pinholes((interior - contour > parameters.seed_threshold) & foreground, parameters.max_hole_px)
+    labels = separate(seeds, parameters.least_seed_area_px, parameters.max_diameter_px, parameters.seed_height_px)
+    labels = grow(labels, foreground | seeds, parameters.max_growth_px)
     return fill_enclosed(_drop_implausible(labels, parameters))
 
 
@@ -144,133 +150,25 @@ def _cut_by_the_tile(labels: Labels, read: Box, frame: Frame) -> Labels:
     return reached[reached > 0]
 
 
-def _without_specks(seeds: NDArray[np.bool_], least_area_px: int) -> Labels:
-    """4-connected components of at least least_area_px, numbered from 1."""
-    components, _ = ndimage.label(seeds, output=np.int32)
-    return _renumber(components, np.bincount(components.ravel()) >= least_area_px)
+def _smooth(probability: NDArray[np.float32], smoothing_px: float) -> NDArray[np.float32]:
+    if not smoothing_px:
+        return probability
+    radius = math.ceil(_TRUNCATE * smoothing_px)
+    smoothed: NDArray[np.float32] = ndimage.gaussian_filter(probability, smoothing_px, radius=radius)
+    return smoothed
 
 
-def _renumber(labels: Labels, stays: NDArray[np.bool_]) -> Labels:
-    """Only the labels that stay, numbered from 1 in their old order; `stays` has an entry a label, 0 included."""
-    stays[0] = False
-    return np.where(stays, np.cumsum(stays), 0).astype(np.int32)[labels]
-
-
-def _separate(components: Labels, parameters: NucleiParameters) -> Labels:
-    """Split components of seeds into one label a nucleus."""
-    if not components.any():
-        return components
-    # A border of background: else a map that is all seed would have no distance at all.
-    distance = ndimage.distance_transform_edt(np.pad(components > 0, 1))[1:-1, 1:-1]
-    components = _take_clusters_apart(components, distance, parameters)
-    return _split_at_necks(components, distance, parameters)
-
-
-def _too_wide(labels: Labels, max_diameter_px: int) -> NDArray[np.bool_]:
-    """Whether each label, 0 included, spans more than max_diameter_px along y or x."""
-    places = ndimage.find_objects(labels)
-    spans = (max(side.stop - side.start for side in place) if place else 0 for place in places)
-    return np.fromiter((0, *spans), np.int64, len(places) + 1) > max_diameter_px
-
-
-def _take_clusters_apart(components: Labels, distance: NDArray[np.float64], parameters: NucleiParameters) -> Labels:
-    """Erode what is wider than a nucleus, pixel by pixel, and keep the pieces it falls into.
-
-    A tile may see only a part of such a cluster, so the cluster cannot be split by looking at all of it; its pieces can
-    be seen whole. Every eroded pixel goes to the piece it is nearest to, layer by layer; where none is near, to
-    `_NOBODY`.
-    """
-    number = np.arange(1, components.size + 1, dtype=np.int32).reshape(components.shape)
-    nearest_inside = number.copy().reshape(-1)
-    taken_apart = components.copy()
-    for depth_px in range(1, _MAX_EROSION_PX + 1):
-        wide = _too_wide(taken_apart, parameters.max_diameter_px)[np.maximum(taken_apart, 0)]
-        if not wide.any():
-            break
-        inside = wide & (distance > depth_px)
-        nearest = _grow(np.where(inside, number, 0), wide & (distance > depth_px - 1), _LAYER_STEPS).reshape(-1)
-        pixels = np.flatnonzero(wide)
-        nearest_inside[pixels] = nearest[nearest_inside[pixels] - 1]
-        pieces = _without_specks(inside, parameters.least_seed_area_px).reshape(-1)
-        piece = np.where(nearest_inside[pixels] > 0, pieces[nearest_inside[pixels] - 1], 0)
-        taken_apart.reshape(-1)[pixels] = np.where(piece > 0, piece + taken_apart.max(), _NOBODY)
-    return taken_apart
-
-
-def _split_at_necks(components: Labels, distance: NDArray[np.float64], parameters: NucleiParameters) -> Labels:
-    """Watershed on the distance transform, from its h-maxima, of each component that has two or more."""
-    labels = components.copy()
-    count = int(components.max(initial=0))
-    places = ndimage.find_objects(components)
-    for label, summits in _summits(components, distance):
-        place = places[label - 1]
-        inside = components[place] == label
-        if max(inside.shape) > parameters.max_diameter_px:
-            continue  # what is still wider than a nucleus is none
-        depth = np.where(inside, distance[place], 0.0)
-        tops = _h_maxima(depth, summits - [side.start for side in place], parameters.seed_height_px)
-        if len(tops) > 1:
-            markers = np.zeros(inside.shape, np.int32)
-            markers[tuple(np.transpose(tops))] = [label, *range(count + 1, count + len(tops))]
-            labels[place][inside] = watershed(-depth, markers, mask=inside)[inside]
-            count += len(tops) - 1
-    return labels
-
-
-def _summits(components: Labels, distance: NDArray[np.float64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """Components with several summits, pixels highest among their 5 x 5 neighbours: label, and (summits, 2) as (y, x).
-
-    Two humps with a saddle of 1 px or more between them are more than 2 px apart, as the distance changes by at most 1
-    per px: smaller neighbourhoods find nothing more, and many ripples. A plateau counts by its upper left pixels.
-    """
-    padded = np.pad(components, 1)
-    highest = (padded > 0) & np.pad(distance == ndimage.maximum_filter(distance, 5), 1)
-    flat, width = padded.reshape(-1), padded.shape[1]
-    pixels = np.flatnonzero(highest)
-    for offset in (-width - 1, -width, -width + 1, -1):
-        again = highest.reshape(-1)[pixels + offset] & (flat[pixels + offset] == flat[pixels])
-        pixels = pixels[~again]
-    pixels = pixels[np.argsort(flat[pixels], kind="stable")]
-    places = np.stack(np.divmod(pixels, width), axis=1) - 1
-    found, first, counts = np.unique(flat[pixels], return_index=True, return_counts=True)
-    for several in np.flatnonzero(counts > 1):
-        yield int(found[several]), places[first[several] : first[several] + counts[several]]
-
-
-def _h_maxima(depth: NDArray[np.float64], summits: NDArray[np.int64], height_px: float) -> list[tuple[int, int]]:
-    """The summits (y, x) that rise height_px or more above the saddle to any higher one; of equal ones, the first."""
-    tops: list[tuple[int, int]] = []
-    for _, y, x in sorted((-depth[y, x], y, x) for y, x in summits.tolist()):
-        around, _ = ndimage.label(depth > depth[y, x] - height_px, _FOUR) if tops else (depth > 0, 1)
-        if not any(around[top] == around[y, x] for top in tops):
-            tops.append((y, x))
-    return tops
-
-
-def _grow(labels: Labels, regions: NDArray[Any], steps: int) -> Labels:
-    """Extend labels, pixel by pixel along y and x, to 0-pixels of the same region; region 0 stays as it is.
-
-    All labels advance one pixel a step; where several meet, the one above wins, then left, right, below. So a pixel
-    depends on what is within `steps` of it, unlike in a priority flood.
-    """
-    grown = np.pad(labels, 1)
-    flat, region = grown.reshape(-1), np.pad(regions, 1).reshape(-1)
-    pending = np.flatnonzero((flat == 0) & (region != 0))
-    for _ in range(steps):
-        claim = np.zeros(pending.size, np.int32)
-        for offset in (grown.shape[1], 1, -1, -grown.shape[1]):
-            beside = flat[pending + offset]
-            np.copyto(claim, beside, where=(beside != 0) & (region[pending + offset] == region[pending]))
-        reached = claim != 0
-        flat[pending[reached]] = claim[reached]
-        pending = pending[~reached]
-        if not reached.any():
-            break
-    return np.ascontiguousarray(grown[1:-1, 1:-1])
+def _without_pinholes(mask: NDArray[np.bool_], max_hole_px: int) -> NDArray[np.bool_]:
+    """The mask and its holes (8-connected background) that span max_hole_px or less along y and x."""
+    holes, _ = ndimage.label(np.pad(~mask, 1, constant_values=True), _EIGHT, output=np.int32)
+    small = ~too_wide(holes, max_hole_px)
+    small[:2] = False  # the mask itself, and what is open to the outside: the padding makes it number 1
+    filled: NDArray[np.bool_] = mask | small[holes[1:-1, 1:-1]]
+    return filled
 
 
 def _drop_implausible(labels: Labels, parameters: NucleiParameters) -> Labels:
     """Without nuclei that are too small or too long, and without what nobody owns."""
     labels = np.maximum(labels, 0)
     big_enough = np.bincount(labels.ravel()) >= parameters.least_area_px
-    return _renumber(labels, big_enough & ~_too_wide(labels, parameters.max_diameter_px))
+    return renumber(labels, big_enough & ~too_wide(labels, parameters.max_diameter_px))

@@ -95,7 +95,7 @@ def heat_over(pixels: NDArray[np.uint8], values: NDArray[np.float32]) -> NDArray
     share = np.where(seen[..., 0], values, 0).clip(0, 1)[..., None]
     grey = (pixels @ np.array([0.299, 0.587, 0.114]))[..., None]
     colours = np.asarray(HEAT_COLOURS(share[..., 0]))[..., :3] * 255
-    opacity = 0.38 + 0.24 * share
+    opacity = 0.28 + 0.34 * share
     blended = (pixels + grey) / 2 * (1 - opacity) + colours * opacity
     return np.where(seen, blended.round(), pixels).astype(np.uint8)
 

@@ -154,7 +154,7 @@ def _cards(record: Record) -> list[_Card]:
 def nuclei_per_mm2(record: Record) -> float | None:
     """Nuclei over the area of tissue; None where either is missing or there is no tissue."""
     nuclei, tissue_mm2 = record.count("counts", "nuclei"), record.number("tissue", "area_mm2")
-    return nuclei / tissue_mm2 if nuclei is not None and tissue_mm2 is not None and tissue_mm2 > 0 else None
+    return number(nuclei / tissue_mm2) if nuclei is not None and tissue_mm2 is not None and tissue_mm2 > 0 else None
 
 
 def duration(seconds: float) -> str:

@@ -96,7 +96,15 @@ def open_scene(folder: Path, run: Mapping[str, Any]) -> Scene:
     record = Record(run)
     base = store.pyramid("").levels[0]
     sr = store.pyramid("sr").levels[0] if store.has("sr") else None
-    return Scene(folder, record, store, base, record.frame("resolution", "level0") or base, sr)
+    level0 = record.frame("resolution", "level0")
+    return Scene(folder, record, store, base, level0 if level0 and _same_place(level0, base) else base, sr)
+
+
+def _same_place(level0: Frame, base: Frame) -> bool:
+    """Whether both span the same um, but for overhanging pixels: what anyone may have written is no reason to crash."""
+    slack_um = 4 * max(level0.mpp, base.mpp)
+    pairs = zip(level0.shape, base.shape, strict=True)
+    return all(abs(one * level0.mpp - other * base.mpp) <= slack_um for one, other in pairs)
 
 
 def look_over(scene: Scene, room_px: tuple[int, int]) -> Overview:

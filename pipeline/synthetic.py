@@ -175,10 +175,10 @@ class SyntheticTruth:
         exists = ~np.isnan(cells.y)
         for centre, size in ((cells.y, self.height), (cells.x, self.width)):
             exists &= (centre - reach >= 0) & (centre + reach <= size)
-        ring = np.exp(2j * math.pi * np.arange(8) / 8) * _EDGE_UM / self.mpp
-        y = np.clip(cells.y[exists, np.newaxis] + ring.imag, 0, self.height)
-        x = np.clip(cells.x[exists, np.newaxis] + ring.real, 0, self.width)
-        exists[exists] = self.is_tissue(y.ravel(), x.ravel()).reshape(y.shape).all(axis=1)
+        for direction in np.exp(2j * math.pi * np.arange(8) / 8) * _EDGE_UM / self.mpp:
+            y = np.clip(cells.y[exists] + direction.imag, 0, self.height)
+            x = np.clip(cells.x[exists] + direction.real, 0, self.width)
+            exists[exists] = self.is_tissue(y, x)
         return exists
 
     def _covered(self, box: Box) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:

@@ -40,7 +40,16 @@ class TissueShape:
 
     def holds(self, y: Floats, x: Floats) -> NDArray[np.bool_]:
         """Whether points, in px, lie on tissue."""
-        return np.asarray(_field(self, y, x, paired=True) > _threshold(self))
+        height = _border_fall(y / self.height) + _border_fall(x / self.width)
+        for spans, knots in _knots(self.seed):
+            (row, across), (column, along) = (_spline(place / self._longer, spans) for place in (y, x))
+            for down, right in np.ndindex(4, 4):
+                height += across[down] * along[right] * knots[row + down, column + right]
+        return np.asarray(height > _threshold(self))
+
+    @property
+    def _longer(self) -> int:
+        return max(self.height, self.width)
 
     def opacity(self, box: Box) -> Floats | float:
         """How much tissue hides of the glass, 0..1: (y, x) of `box`, or one number where it is the same everywhere.
@@ -48,7 +57,7 @@ class TissueShape:
         A coarse look settles most boxes: away from its samples the field changes by no more than its slope allows.
         """
         y, x = pixel_centres(box)
-        blur = _BLUR_PX / max(self.height, self.width)
+        blur = _BLUR_PX / self._longer
         above = _field(self, np.append(y[::_COARSE_PX], y[-1]), np.append(x[::_COARSE_PX], x[-1])) - _threshold(self)
         change = _steepest(self) * _COARSE_PX
         if above.min() - change > blur:
@@ -86,15 +95,13 @@ def palettes() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     return pink, violet
 
 
-def _field(shape: TissueShape, y: Floats, x: Floats, *, paired: bool = False) -> Floats:
-    """The random field: (y, x) over two axes, or (n,) at paired points."""
-    longer = max(shape.height, shape.width)
-    down, right = _border_fall(y / shape.height), _border_fall(x / shape.width)
-    field = down + right if paired else down[:, np.newaxis] + right
+def _field(shape: TissueShape, y: Floats, x: Floats) -> Floats:
+    """(y, x): the random field over two axes."""
+    field = _border_fall(y / shape.height)[:, np.newaxis] + _border_fall(x / shape.width)
     for spans, knots in _knots(shape.seed):
-        across, along = _spline(y / longer, spans), _spline(x / longer, spans)
-        field = field + (np.sum((across @ knots) * along, axis=1) if paired else across @ knots @ along.T)
-    return np.asarray(field)
+        across, along = (_spline_matrix(*_spline(axis / shape._longer, spans), spans) for axis in (y, x))
+        field += across @ knots @ along.T
+    return field
 
 
 def _border_fall(place: Floats) -> Floats:
@@ -102,16 +109,19 @@ def _border_fall(place: Floats) -> Floats:
     return np.asarray(-_BORDER_DEPTH * np.abs(2 * place - 1) ** _BORDER_POWER)
 
 
-def _spline(place: Floats, spans: int) -> Floats:
-    """(n, spans + 3) weights of the knots at places 0..1: uniform cubic B-splines."""
+def _spline(place: Floats, spans: int) -> tuple[NDArray[np.int64], Floats]:
+    """Uniform cubic B-splines at places 0..1: the first of the four knots that count, (n,), and their weights, (4, n)."""
     position = np.clip(place * spans, 0, spans)
     first = np.minimum(np.floor(position).astype(np.int64), spans - 1)
     t = position - first
-    pieces = ((1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3)
-    weights = np.zeros((len(position), spans + 3))
-    for offset, piece in enumerate(pieces):
-        weights[np.arange(len(position)), first + offset] = piece / 6
-    return weights
+    return first, np.stack([(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3]) / 6
+
+
+def _spline_matrix(first: NDArray[np.int64], weights: Floats, spans: int) -> Floats:
+    """(n, knots) weights of all knots."""
+    matrix = np.zeros((len(first), spans + 3))
+    np.put_along_axis(matrix, first[:, np.newaxis] + np.arange(4), weights.T, axis=1)
+    return matrix
 
 
 @lru_cache(maxsize=4)

@@ -13,7 +13,7 @@ def test_the_eight_orientations_differ_and_keep_every_pixel() -> None:
     image = np.arange(9).reshape(3, 3)
     orientations = [orient(image, which) for which in range(8)]
     assert len({one.tobytes() for one in orientations}) == 8
-    assert all(sorted(one.ravel()) == list(range(9)) for one in orientations)
+    assert all(sorted(one.ravel().tolist()) == list(range(9)) for one in orientations)
 
 
 def test_orienting_image_and_labels_alike_keeps_them_in_register() -> None:

@@ -17,7 +17,8 @@ from models.checkpoint import Progress
 from models.errors import TrainingError
 from models.predict import load_predictor
 from models.tasks import build_task
-from models.train import Training, main, rate, share_done, train, update_mean, write_trained
+from models.train import Training, main, rate, share_done, train, update_mean
+from models.train_bundle import write_trained
 from models.train_config import ScheduleConfig, SourceConfig, TrainConfig
 from tests.models.examples import tissue
 from tests.models.test_instances import discs

@@ -85,8 +85,9 @@ def test_an_outline_is_at_distance_zero() -> None:
 
 
 def test_pixels_and_points_agree_on_what_is_nucleus() -> None:
-    y, x = (axis.ravel() + 0.5 for axis in np.mgrid[: TRUTH.height, : TRUTH.width])
-    np.testing.assert_array_equal(TRUTH.is_nucleus(y, x).reshape(MASK.shape), MASK)
+    y, x = (places.ravel() for places in np.mgrid[100:300, 200:450])
+    np.testing.assert_array_equal(TRUTH.is_nucleus(y + 0.5, x + 0.5), MASK[y, x])
+    assert MASK[y, x].any()
 
 
 def test_nuclei_are_what_is_violet() -> None:

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import copy
+import tempfile
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.geometry import Frame
+from pipeline.preview import write_preview
+from pipeline.report import duration, write_slide_report
+from tests.pipeline.finished_slide import Parts, make_run, make_slide, read_run
+
+HOSTILE = '<script>alert("1")</script><img src=x onerror=alert(1)>\'&'
+_VOID = {"meta", "img", "line", "rect", "path"}
+
+ODD = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+class Page(HTMLParser):
+    """Checks that elements are closed in order; keeps what was seen."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(path.read_text(encoding="utf-8"))
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in _VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in _VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = make_slide(tmp_path_factory.mktemp("results"), "slide-7")
+    write_preview(folder, read_run(folder))
+    return folder
+
+
+def leaves(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    if isinstance(value, dict | list):
+        entries = value.items() if isinstance(value, dict) else enumerate(value)
+        return [path, *(leaf for key, entry in entries for leaf in leaves(entry, (*path, key)))]
+    return [path]
+
+
+def changed(run: dict[str, Any], path: tuple[Any, ...], value: Any) -> dict[str, Any]:
+    run = copy.deepcopy(run)
+    inner: Any = run
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    return run
+
+
+def test_a_page_tells_what_was_found_with_units(finished: Path) -> None:
+    page = Page(write_slide_report(finished, read_run(finished)))
+    for words in (
+        "slide-7", "300 × 250 px", "0.5 µm/px, says aperio.MPP", "×2 to 0.25 µm/px", "3, 6 per mm² of tissue",
+        "detail below 0.5 um is estimated, not measured", " to 36.", "1 min 11 s", "1.00 GiB", "ab" * 32, "cd" * 32,
+        "100.0 %", "of 255 grey levels", "Not a medical device", "ingest",
+    ):  # fmt: skip
+        assert words in page.text, words
+
+
+def test_a_page_is_whole_in_itself_and_can_be_read_aloud(finished: Path) -> None:
+    page = Page(write_slide_report(finished, read_run(finished)))
+    assert page.all("html") == [{"lang": "en"}]
+    assert len(page.all("h1")) == 1
+    assert page.all("script") == []
+    assert len(page.all("img")) >= 2
+    for image in page.all("img"):
+        assert image["alt"]
+        assert (image["src"] or "").startswith("data:image/")
+    assert all(drawing.get("aria-label") for drawing in page.all("svg"))
+
+
+def test_the_same_folder_gives_the_same_page_and_the_file_is_left_alone(finished: Path) -> None:
+    path = write_slide_report(finished, read_run(finished))
+    before = (path.read_bytes(), path.stat().st_mtime_ns)
+    write_slide_report(finished, read_run(finished))
+    assert (path.read_bytes(), path.stat().st_mtime_ns) == before
+
+
+def test_words_from_files_are_never_markup(tmp_path: Path) -> None:
+    parts = Parts(classes=("other", HOSTILE.replace("/", "|")))
+    folder = make_slide(tmp_path, HOSTILE.replace("/", "|"), parts=parts)
+    run = read_run(folder)
+    for path in leaves(run):
+        if path and not isinstance(path[-1], int):
+            run[f"{HOSTILE}{path}"] = HOSTILE
+    for path in leaves(run):
+        value: Any = run
+        for key in path:
+            value = value[key]
+        if isinstance(value, str):
+            run = changed(run, path, HOSTILE)
+    run["counts"]["patches"] = {HOSTILE: 3}
+    run["plan"]["settings"] = run["versions"] = run["devices"] = {HOSTILE: HOSTILE}
+    page = Page(write_slide_report(folder, run))
+    assert page.all("script") == []
+    assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
+    assert page.text.count(HOSTILE) > 10
+
+
+@settings(max_examples=60, deadline=None)
+@given(ODD | st.dictionaries(st.text(max_size=4), ODD, max_size=4), st.data())
+def test_an_odd_run_json_never_keeps_a_page_from_being_written(value: Any, data: st.DataObject) -> None:
+    run = make_run("slide", Frame(250, 300, 0.5), Parts())
+    path = data.draw(st.sampled_from([leaf for leaf in leaves(run) if leaf]))
+    with tempfile.TemporaryDirectory() as folder:
+        Page(write_slide_report(Path(folder), changed(run, path, value)))
+
+
+@pytest.mark.parametrize("broken", ["preview.png", "nuclei.parquet", "patches.parquet"])
+def test_a_broken_file_is_named_and_the_rest_of_the_page_stands(tmp_path: Path, broken: str) -> None:
+    folder = make_slide(tmp_path)
+    (folder / broken).write_bytes(b"PAR1 not really")
+    page = Page(write_slide_report(folder, read_run(folder)))
+    assert "cannot be shown" in page.text
+    assert "300 × 250 px" in page.text
+
+
+def test_an_empty_folder_has_a_page_that_says_what_is_missing(tmp_path: Path) -> None:
+    page = Page(write_slide_report(tmp_path, {}))
+    assert "The preview cannot be shown" in page.text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.04, "0.04 s"), (59.4, "59.4 s"), (71.0, "1 min 11 s"), (3599.8, "1 h 0 min")]
+)
+def test_durations_are_told_as_people_do(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
