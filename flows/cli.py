@@ -127,9 +127,9 @@ def sample(
     ] = None,
 ) -> None:
     """Fetch a real slide (CC0), and make a synthetic one if asked."""
-    from pipeline.sample import fetch_sample, write_synthetic_sample
-
     from pipeline.errors import HistoloomError
+    from pipeline.sample import fetch_sample
+    from pipeline.synthetic_sample import write_synthetic_sample
 
     try:
         print(fetch_sample(folder))

@@ -202,9 +202,8 @@ def _devices(recipe: Recipe, config: SlideConfig) -> dict[str, dict[str, str]]:
 
 def _finish(output: SlideOutput, run: dict[str, Any], runner: StageRunner) -> Mapping[str, Any]:
     """Write what people read, then give everything its final name."""
-    from pipeline.report import write_slide_report
-
     from pipeline.preview import write_preview
+    from pipeline.report import write_slide_report
 
     stages = [{"name": name, **record} for name, record in runner.records.items()]
     run["timings"] = {"stages": stages, "seconds": sum(stage["seconds"] for stage in stages)}

@@ -32,7 +32,8 @@ from pipeline.record import plain
 from pipeline.scene import Heat, Overview, Scene, choose_window, heats, look_over, open_scene, outlines_um
 
 _WIDTH_PX = 1600
-_MARGIN_PX, _HEADER_PX, _FOOTER_PX = 28, 84, 52
+_MARGIN_PX, _HEADER_PX, _FOOTER_PX, _LINE_PX = 28, 84, 52, 24
+_NARROW_PX = 1200  # a picture no wider has its footer in two lines
 _INSET_UM = 150.0
 _DPI = 100
 
@@ -115,7 +116,8 @@ def _draw(scene: Scene) -> FigureCanvasAgg:
     whole = _Panel(_MARGIN_PX, _HEADER_PX, overview.frame.width, overview.frame.height)
     panels = [_Panel(room.x, room.y, *inset.pixels.shape[1::-1]) for room, inset in zip(rooms, insets, strict=False)]
     ends = [(panel.x + panel.width, panel.y + panel.height) for panel in (whole, *panels)]
-    width, height = max(max(x for x, _ in ends), 700) + _MARGIN_PX, max(y for _, y in ends) + _FOOTER_PX
+    width = max(max(x for x, _ in ends), 700) + _MARGIN_PX
+    height = max(y for _, y in ends) + _FOOTER_PX + (0 if width > _NARROW_PX else _LINE_PX)
     figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, facecolor=_PAPER)
     canvas = FigureCanvasAgg(figure)
     _write_header(figure, scene)
@@ -205,7 +207,9 @@ def _draw_overview(axes: Axes, overview: Overview, heat: Heat | None, scene: Sce
 
 
 def _draw_scale_bar(axes: Axes) -> None:
-    """A bar of a round length, at most a quarter of the panel, in its lower left corner."""
+    """A bar of a round length, at most a quarter of the panel, in its lower left corner; none where it would fill it."""
+    if min(axes.bbox.height, axes.bbox.width) < 80:
+        return
     width_um, height_um = axes.get_xlim()[1], axes.get_ylim()[0]
     um_a_px = width_um / axes.bbox.width
     length_um = round_length_um(width_um / 4)
@@ -266,11 +270,11 @@ def _facts(scene: Scene, width_px: float) -> list[str]:
     if tissue_mm2 is not None:
         facts.append(f"{tissue_mm2:.3g} mm² tissue")
     if nuclei is not None:
-        facts.append(f"{nuclei:,} nuclei")
+        facts.append(f"{nuclei:,} {'nucleus' if nuclei == 1 else 'nuclei'}")
     facts.append(f"scanned at {scene.level0.mpp:.3g} µm/px")
     if scene.sr:
         facts.append(f"super-resolved ×{scene.sr_scale} to {scene.sr.mpp:.3g} µm/px")
-    return facts if width_px > 1000 else facts[:3]
+    return facts if width_px > _NARROW_PX else facts[:3]
 
 
 def _size_px(figure: Figure) -> tuple[float, float]:
@@ -281,7 +285,8 @@ def _size_px(figure: Figure) -> tuple[float, float]:
 def _write_footer(figure: Figure, overview: Overview, heat: Heat | None, insets: list[_Inset]) -> None:
     """The legend, and what the picture is not."""
     width, height = _size_px(figure)
-    x_px, y = float(_MARGIN_PX), (_FOOTER_PX / 2 - 2) / height
+    x_px, note_y = float(_MARGIN_PX), (_FOOTER_PX / 2 - 2) / height
+    y = note_y if width > _NARROW_PX else note_y + _LINE_PX / height
     entries = [(_FRAME, "close look")]
     if overview.tissue is not None and overview.tissue.any() and not overview.tissue.all():
         entries.insert(0, (_TISSUE, "tissue"))
@@ -298,8 +303,7 @@ def _write_footer(figure: Figure, overview: Overview, heat: Heat | None, insets:
     note = "Not a medical device."
     if any(inset.estimated for inset in insets):
         note = f"Super-resolved detail is estimated, not measured.  {note}"
-    if width - _MARGIN_PX - _width_px(note, 13) > x_px:
-        figure.text(1 - _MARGIN_PX / width, y, note, va="center", ha="right", color=_QUIET, **_type(13))
+    figure.text(1 - _MARGIN_PX / width, note_y, note, va="center", ha="right", color=_QUIET, **_type(13))
 
 
 def _write(figure: Figure, x_px: float, y: float, words: str) -> float:

@@ -101,7 +101,7 @@ class OpenSlideReader:
         downsample = self.levels[level].downsample
         if downsample.is_integer():
             return self._region(level, box, int(downsample))
-        return self._whole_level(level)[box.slices()]
+        return self._whole_level(level)[box.slices()].copy()
 
     def _whole_level(self, level: int) -> NDArray[np.uint8]:
         with self._lock:

@@ -42,13 +42,14 @@ class TissueShape:
         """Whether points, in px, lie on tissue."""
         height = _border_fall(y / self.height) + _border_fall(x / self.width)
         for spans, knots in _knots(self.seed):
-            (row, across), (column, along) = (_spline(place / self._longer, spans) for place in (y, x))
+            (row, across), (column, along) = (_spline(place / self.longer, spans) for place in (y, x))
             for down, right in np.ndindex(4, 4):
                 height += across[down] * along[right] * knots[row + down, column + right]
         return np.asarray(height > _threshold(self))
 
     @property
-    def _longer(self) -> int:
+    def longer(self) -> int:
+        """The longer side, in px."""
         return max(self.height, self.width)
 
     def opacity(self, box: Box) -> Floats | float:
@@ -57,7 +58,7 @@ class TissueShape:
         A coarse look settles most boxes: away from its samples the field changes by no more than its slope allows.
         """
         y, x = pixel_centres(box)
-        blur = _BLUR_PX / self._longer
+        blur = _BLUR_PX / self.longer
         above = _field(self, np.append(y[::_COARSE_PX], y[-1]), np.append(x[::_COARSE_PX], x[-1])) - _threshold(self)
         change = _steepest(self) * _COARSE_PX
         if above.min() - change > blur:
@@ -99,7 +100,7 @@ def _field(shape: TissueShape, y: Floats, x: Floats) -> Floats:
     """(y, x): the random field over two axes."""
     field = _border_fall(y / shape.height)[:, np.newaxis] + _border_fall(x / shape.width)
     for spans, knots in _knots(shape.seed):
-        across, along = (_spline_matrix(*_spline(axis / shape._longer, spans), spans) for axis in (y, x))
+        across, along = (_spline_matrix(*_spline(axis / shape.longer, spans), spans) for axis in (y, x))
         field += across @ knots @ along.T
     return field
 
@@ -110,7 +111,7 @@ def _border_fall(place: Floats) -> Floats:
 
 
 def _spline(place: Floats, spans: int) -> tuple[NDArray[np.int64], Floats]:
-    """Uniform cubic B-splines at places 0..1: the first of the four knots that count, (n,), and their weights, (4, n)."""
+    """Uniform cubic B-splines at places 0..1: first of the four knots that count, (n,), and their weights, (4, n)."""
     position = np.clip(place * spans, 0, spans)
     first = np.minimum(np.floor(position).astype(np.int64), spans - 1)
     t = position - first

@@ -41,7 +41,8 @@ def picture(tmp_path: Path, tissue_crop: NDArray[np.uint8]) -> Path:
 
 
 def test_help_answers_without_loading_what_it_does_not_need() -> None:
-    code = "import sys; import flows.cli; print([m for m in ('torch','dask','prefect','zarr','numpy') if m in sys.modules])"
+    heavy = "torch", "dask", "prefect", "zarr", "numpy"
+    code = f"import sys, flows.cli; print([name for name in {heavy} if name in sys.modules])"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert loaded.strip() == "[]"
     shown = histoloom("--help")
@@ -73,7 +74,8 @@ def test_bad_slides_are_rows_with_a_cure_and_the_others_go_on(picture: Path, tmp
     settings = tmp_path / "cohort.toml"
     settings.write_text('sr = "none"\nnuclei = "none"\nclassifiers = []\n[slide.tissue]\nmpp = 0.25\n')
     out = tmp_path / "results"
-    done = histoloom("run", tmp_path / "*.svs", picture, nameless, tmp_path / "gone.svs", "--config", settings, "--out", out)
+    slides = (tmp_path / "*.svs", picture, nameless, tmp_path / "gone.svs")
+    done = histoloom("run", *slides, "--config", settings, "--out", out)
     assert done.returncode == 3
     rows = {row["slide"]: row for row in pq.read_table(out / "cohort.parquet").to_pylist()}
     assert {name: row["status"] for name, row in rows.items()} == {

@@ -225,8 +225,15 @@ def test_every_architecture_builds_from_its_card(of: Card) -> None:
 
 
 @pytest.mark.parametrize("shipped", list_bundles(), ids=lambda one: one.name)
-def test_a_shipped_bundle_loads_and_states_its_true_radius(shipped: Card) -> None:
-    loaded = load_network(shipped.name)
-    if shipped.task != "classification":
-        measured_px = receptive_radius_px(loaded, scale=shipped.scale or 1, stride_px=shipped.stride_px)
-        assert shipped.receptive_radius_px == measured_px
+def test_a_shipped_bundle_loads(shipped: Card) -> None:
+    assert not load_network(shipped.name).training
+
+
+@pytest.mark.parametrize(
+    "shipped", [one for one in list_bundles() if one.task != "classification"], ids=lambda one: one.name
+)
+def test_a_shipped_bundle_states_its_true_radius(shipped: Card) -> None:
+    narrow = {"channels": 4} if shipped.architecture == "srresnet" else {"base": 2}  # looks as far, and is quick
+    built = build_network(replace(shipped, parameters={**shipped.parameters, **narrow}))
+    measured_px = receptive_radius_px(built, scale=shipped.scale or 1, stride_px=shipped.stride_px)
+    assert shipped.receptive_radius_px == measured_px

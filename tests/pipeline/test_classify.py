@@ -43,16 +43,16 @@ def test_a_patch_with_too_little_tissue_is_left_out(stage: Classify) -> None:
 
 def test_rows_become_blocks_where_the_patches_were(stage: Classify) -> None:
     boxes = [Box(25, 50, 50, 50), Box(975, 0, 50, 50)]
-    rows = stage._table(boxes, np.float32([[0.1, 0.9], [0.6, 0.4]]))
+    rows = stage._table(boxes, np.array([[0.1, 0.9], [0.6, 0.4]], np.float32))
     assert rows.column_names == ["classifier", "x_level0_px", "y_level0_px", "size_level0_px", "p_no", "p_yes"]
     assert rows["x_level0_px"].to_pylist() == [400, 0]
     blocks = patch_blocks(rows, ("no", "yes"), FRAME, LEVEL0)
     assert [block.box for block in blocks] == [boxes[0], Box(975, 0, 25, 50)]
-    np.testing.assert_array_equal(blocks[0].values.ravel(), np.float32([0.1, 0.9]))
+    np.testing.assert_array_equal(blocks[0].values.ravel(), np.array([0.1, 0.9], np.float32))
 
 
 def test_a_heat_map_may_be_finer_than_the_patches_were_read(stage: Classify) -> None:
-    rows = stage._table([Box(25, 50, 50, 50)], np.float32([[0.1, 0.9]]))
+    rows = stage._table([Box(25, 50, 50, 50)], np.array([[0.1, 0.9]], np.float32))
     (block,) = patch_blocks(rows, ("no", "yes"), LEVEL0.halved(2), LEVEL0)
     assert block.box == Box(50, 100, 100, 100)
 

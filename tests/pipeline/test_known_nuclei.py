@@ -119,7 +119,8 @@ def test_areas_are_those_of_the_ellipses(woven: tuple[SyntheticTruth, Workspace,
 def centres_um(frame: Frame, origin: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Where NGFF transforms put the pixels' centres, counted from the slide's first corner."""
     offset = (frame.mpp - origin.mpp) / 2 + origin.mpp / 2
-    return np.arange(frame.height) * frame.mpp + offset, np.arange(frame.width) * frame.mpp + offset
+    y, x = (np.arange(side, dtype=np.float64) * frame.mpp + offset for side in frame.shape)
+    return y, x
 
 
 def test_labels_lie_on_the_nuclei_of_the_image(woven: tuple[SyntheticTruth, Workspace, Recipe]) -> None:

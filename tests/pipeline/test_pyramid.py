@@ -22,8 +22,8 @@ def test_white_stays_white_and_black_black() -> None:
 
 
 def test_what_is_no_number_is_left_out_of_the_mean() -> None:
-    values = np.float32([[1, np.nan, np.nan], [3, np.nan, np.nan]])[..., np.newaxis]
-    np.testing.assert_array_equal(halve_mean(values)[..., 0], np.float32([[2, np.nan]]))
+    values = np.array([[1, np.nan, np.nan], [3, np.nan, np.nan]], np.float32)[..., np.newaxis]
+    np.testing.assert_array_equal(halve_mean(values)[..., 0], np.array([[2, np.nan]], np.float32))
 
 
 def test_labels_are_picked_not_mixed() -> None:

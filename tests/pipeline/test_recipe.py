@@ -4,11 +4,13 @@ from pipeline.errors import CannotFeed
 from pipeline.geometry import Frame
 from pipeline.recipe import Recipe
 from pipeline.stage import Network
+from pipeline.workspace import Predictor
 
 LEVEL0 = Frame(2967, 2220, 0.499)
 
 
-def load() -> object:
+def load() -> Predictor:
+    """A recipe is laid without any network being loaded."""
     raise AssertionError
 
 

@@ -56,8 +56,12 @@ def workspace(slide_path: Path, tmp_path: Path) -> Workspace:
 def stages_of(recipe: Recipe) -> Iterator[Stage]:
     assert recipe.super_resolve
     assert recipe.segment
-    yield from (recipe.ingest, *recipe.coarser(""), *recipe.coarser("labels/tissue"))
-    yield from (recipe.super_resolve, *recipe.coarser("sr"), recipe.segment)
+    yield recipe.ingest
+    yield from recipe.coarser("")
+    yield from recipe.coarser("labels/tissue")
+    yield recipe.super_resolve
+    yield from recipe.coarser("sr")
+    yield recipe.segment
 
 
 def weave(recipe: Recipe, workspace: Workspace, workers: Workers) -> None:

@@ -41,7 +41,7 @@ def test_blocks_are_laid_where_they_belong_across_cores(layer: Layer) -> None:
 def test_blocks_survive_being_rows() -> None:
     blocks = [
         Block(Box(1, 2, 3, 4), np.arange(24, dtype=np.float32).reshape(3, 4, 2)),
-        Block(Box(5, 6, 1, 1), np.float32([[[1, np.nan]]])),
+        Block(Box(5, 6, 1, 1), np.array([[[1, np.nan]]], np.float32)),
     ]
     for before, after in zip(blocks, table_blocks(block_table(blocks)), strict=True):
         assert before.box == after.box
