@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
-from importlib.metadata import version
+from importlib.metadata import requires, version
 from pathlib import Path
 
 from models.shelf import CARD_FILE, SHIPPED
@@ -51,7 +51,8 @@ class Check:
         try:
             return Finding(self.name, True, self.trial())
         except Exception as error:  # an installation can be broken in any way at all
-            what = getattr(error, "what", None) or f"{type(error).__name__}: {error}"
+            named = str(error) if isinstance(error, Unfit) else f"{type(error).__name__}: {error}"
+            what = getattr(error, "what", named)
             return Finding(self.name, False, " ".join(what.split()), getattr(error, "cure", None) or self.cure)
 
 
@@ -84,6 +85,7 @@ def print_findings(findings: Sequence[Finding]) -> None:
 
 def _checks() -> Iterator[Check]:
     yield Check("python", _try_python, "Make the environment anew with Python 3.11, 3.12 or 3.13.")
+    yield Check("packages", _try_packages)
     yield Check("cores and memory", _try_memory, "Take --workers 1 and --core-px 512, and close other programs.")
     yield Check("disk", _try_disk, "Make room, or give --out on another disk.")
     yield Check("openslide", partial(_try_reader, "openslide", "openslide-python"))
@@ -99,6 +101,22 @@ def _try_python() -> str:
     if not (3, 11) <= sys.version_info[:2] <= (3, 13):
         raise Unfit(found)
     return found
+
+
+def _try_packages() -> str:
+    """Hold what is installed against what histoloom asks for: some of these packages break on each other's versions."""
+    from packaging.requirements import Requirement
+
+    wanted = [Requirement(line) for line in requires("histoloom") or ()]
+    wanted = [one for one in wanted if one.marker is None or one.marker.evaluate({"extra": ""})]
+    wrong = [
+        f"{one.name} {version(one.name)} where {one.specifier} is wanted"
+        for one in wanted
+        if not one.specifier.contains(version(one.name), prereleases=True)
+    ]
+    if wrong:
+        raise Unfit("; ".join(wrong))
+    return f"histoloom {version('histoloom')}, its {len(wanted)} requirements met"
 
 
 def _try_memory() -> str:

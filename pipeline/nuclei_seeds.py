@@ -67,17 +67,32 @@ def too_wide(labels: Labels, max_diameter_px: int) -> NDArray[np.bool_]:
 def _take_clusters_apart(
     components: Labels, distance: NDArray[np.float64], least_area_px: int, max_diameter_px: int
 ) -> Labels:
-    """Erode what is wider than a nucleus, pixel by pixel, and keep the pieces it falls into.
+    """Replace components that are wider than a nucleus by the pieces into which they fall when eroded."""
+    labels = components.copy()
+    count = int(components.max(initial=0))
+    places = ndimage.find_objects(components)
+    for label in np.flatnonzero(too_wide(components, max_diameter_px)).tolist():
+        place = places[label - 1]
+        cluster = components[place] == label
+        pieces = _erode(cluster, distance[place], least_area_px, max_diameter_px)
+        labels[place][cluster] = np.where(pieces > 0, pieces + count, NOBODY)[cluster]
+        count += int(pieces.max())
+    return labels
 
-    A tile may see only a part of such a cluster, so the cluster cannot be split by looking at all of it; its pieces can
-    be seen whole. Every eroded pixel goes to the piece it is nearest to, layer by layer; where none is near, to
-    `NOBODY`.
+
+def _erode(
+    cluster: NDArray[np.bool_], distance: NDArray[np.float64], least_area_px: int, max_diameter_px: int
+) -> Labels:
+    """Take a cluster down, pixel by pixel, where it is wider than a nucleus; label the pieces, `NOBODY` what is lost.
+
+    A tile may see only a part of a cluster, so the cluster cannot be split by looking at all of it; its pieces can be
+    seen whole. Every eroded pixel goes to the piece it is nearest to, layer by layer; where none is near, it is lost.
     """
-    number = np.arange(1, components.size + 1, dtype=np.int32).reshape(components.shape)
-    nearest_inside = number.copy().reshape(-1)
-    taken_apart = components.copy()
+    number = np.arange(1, cluster.size + 1, dtype=np.int32).reshape(cluster.shape)
+    nearest_inside = number.flatten()
+    labels = cluster.astype(np.int32)
     for depth_px in range(1, _MAX_EROSION_PX + 1):
-        wide = too_wide(taken_apart, max_diameter_px)[np.maximum(taken_apart, 0)]
+        wide = too_wide(labels, max_diameter_px)[np.maximum(labels, 0)]
         if not wide.any():
             break
         inside = wide & (distance > depth_px)
@@ -86,8 +101,8 @@ def _take_clusters_apart(
         nearest_inside[pixels] = nearest[nearest_inside[pixels] - 1]
         pieces = _without_specks(inside, least_area_px).reshape(-1)
         piece = np.where(nearest_inside[pixels] > 0, pieces[nearest_inside[pixels] - 1], 0)
-        taken_apart.reshape(-1)[pixels] = np.where(piece > 0, piece + taken_apart.max(), NOBODY)
-    return taken_apart
+        labels.reshape(-1)[pixels] = np.where(piece > 0, piece + labels.max(), NOBODY)
+    return labels
 
 
 def _split_at_necks(

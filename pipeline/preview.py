@@ -207,7 +207,7 @@ def _draw_overview(axes: Axes, overview: Overview, heat: Heat | None, scene: Sce
 
 
 def _draw_scale_bar(axes: Axes) -> None:
-    """A bar of a round length, at most a quarter of the panel, in its lower left corner; none where it would fill it."""
+    """A bar of a round length, at most a quarter of the panel, in its lower left corner; none in a tiny panel."""
     if min(axes.bbox.height, axes.bbox.width) < 80:
         return
     width_um, height_um = axes.get_xlim()[1], axes.get_ylim()[0]

@@ -54,7 +54,7 @@ def write_pyramidal_tiff(
                 tiles = _tiles(level0, downsample, render, thumbnail if number == 0 else None)
                 _write_level(tiff, _level_shape(level0, downsample), tiles, compression, _description(level0, number))
                 if number == 0:
-                    tiff.write(thumbnail.pixels, photometric="rgb", description="Aperio thumbnail", metadata=None)
+                    _write_thumbnail(tiff, thumbnail.pixels)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
@@ -85,6 +85,11 @@ def _write_level(
         description=description,
         metadata=None,
     )
+
+
+def _write_thumbnail(tiff: tifffile.TiffWriter, pixels: NDArray[np.uint8]) -> None:
+    """In strips, by which readers of this layout tell it from a level."""
+    tiff.write(pixels, photometric="rgb", compression="adobe_deflate", description="Aperio thumbnail", metadata=None)
 
 
 def _encode(tile: NDArray[np.uint8], compression: Compression) -> bytes:

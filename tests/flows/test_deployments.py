@@ -103,7 +103,7 @@ def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prefect]:
     running = Prefect(url, environment)
     with ExitStack() as stack:
         stack.enter_context(_process(running, home / "server.log", "server", "start", "--port", str(port)))
-        _wait_for("server", 120, lambda: running.ask("health"), home / "server.log")
+        _wait_for("server", 180, lambda: running.ask("health"), home / "server.log")
         worker = ("worker", "start", "--pool", "local", "--type", "process", "--install-policy", "never")
         stack.enter_context(_process(running, home / "worker.log", *worker))
         _wait_for("work pool", 120, lambda: running.ask("work_pools/local"), home / "worker.log")

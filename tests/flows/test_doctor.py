@@ -12,7 +12,7 @@ from models.errors import BundleError
 
 def test_this_machine_reads_slides_stores_pixels_and_computes() -> None:
     findings = {finding.name: finding for finding in examine()}
-    for name in ("python", "openslide", "tiffslide", "zarr", "torch", "prefect"):
+    for name in ("python", "packages", "openslide", "tiffslide", "zarr", "torch", "prefect"):
         assert findings[name].fine, findings[name]
     assert "reads" in findings["tiffslide"].what
     assert all(finding.fine or finding.cure for finding in findings.values())

@@ -35,7 +35,7 @@ def test_nuclei_of_a_box_are_those_whose_centres_lie_in_it(box: Box) -> None:
     np.testing.assert_array_equal(TRUTH.nuclei(box).x, NUCLEI.x[inside])
 
 
-@given(st.integers(60, 400))
+@given(st.integers(150, 600))
 def test_blocks_hold_every_nucleus_once(side_px: int) -> None:
     found = np.concatenate([nuclei.y for nuclei in TRUTH.nuclei_by_block(side_px)])
     np.testing.assert_array_equal(np.sort(found), np.sort(NUCLEI.y))
