@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -118,6 +119,7 @@ def try_slide(cohort: Cohort, path: Path, name: str | None, workers: Workers, pr
         msg = f"{path}: another slide of this cohort is called {name} too; their results would meet in one folder"
         error = SlideError(msg, "Rename one of the files, or run it into another --out.")
         progress.slide(name, "failed", reason=error.what, cure=error.cure)
+        SlideOutput(cohort.out, f"{name}~{path_digest(path)}").fail(path, error)
         return SlideOutcome(name, path, error=error)
     output = SlideOutput(cohort.out, name)
     failure: HistoloomError
@@ -143,6 +145,11 @@ def try_slide(cohort: Cohort, path: Path, name: str | None, workers: Workers, pr
         output.fail(path, failure)
     progress.slide(name, "failed", reason=failure.what, cure=failure.cure)
     return SlideOutcome(name, path, error=failure)
+
+
+def path_digest(path: Path) -> str:
+    """A few characters that tell files of one name apart."""
+    return hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
 
 
 def _named(slides: Sequence[Path]) -> Iterable[tuple[Path, str | None]]:

@@ -97,7 +97,7 @@ def cohort(
     workers, scheduler, force
         As on the command line.
     """
-    chosen = (read_config(Path(config)) if config else CohortConfig()).changed(settings or {})
+    chosen = (read_config(Path(config)) if config else CohortConfig()).changed(settings or {}, "the parameter settings")
     order = Cohort(find_slides(slides), Path(out).expanduser(), chosen, force)
     outcomes = process_cohort(order, Workforce(workers, scheduler), RunLog(), attempt_slide)
     return _conclude(order.out, outcomes)

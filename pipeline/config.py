@@ -73,9 +73,9 @@ class CohortConfig:
         """The settings of one slide."""
         return _changed(self.slide, self.overrides.get(name, {}), f"[slide.{name!r}]")
 
-    def changed(self, settings: Mapping[str, Any]) -> CohortConfig:
-        """With settings that were given on the command line; a slide's own settings still stand above them."""
-        return CohortConfig(_changed(self.slide, settings, "the command line"), self.overrides)
+    def changed(self, settings: Mapping[str, Any], where: str = "the command line") -> CohortConfig:
+        """With settings that were given elsewhere, `where`; a slide's own settings still stand above them."""
+        return CohortConfig(_changed(self.slide, settings, where), self.overrides)
 
 
 def read_config(path: Path) -> CohortConfig:

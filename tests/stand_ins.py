@@ -19,6 +19,9 @@ VIOLET_CLASSES = ("background", "interior", "contour")
 VIOLET_RADIUS_PX = 2
 """How far `violet` looks around a pixel: the halo that it needs."""
 
+# Mean red of the two kinds of tissue on synthetic slides.
+STROMA_RED, NUCLEUS_RED = 230, 87
+
 
 @dataclass(frozen=True, slots=True)
 class Violet:
@@ -62,7 +65,10 @@ def doubled(tiles: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def crowding(patches: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(n, {few, many}) of (n, y, x, 3): the share of violet, 0.2 of it or more counting as many for certain."""
-    share = np.mean(patches[..., 0] < VIOLET_BELOW_RED, axis=(1, 2))
-    many = np.minimum(share / 0.2, 1)
+    """(n, {few, many}) of (n, y, x, 3): how much of a patch is nucleus; 20 % of it or more is many for certain.
+
+    Nuclei take red away, and a mean of red is the same at every resolution, where nuclei are less than a pixel too.
+    """
+    nuclear = (STROMA_RED - patches[..., 0].mean(axis=(1, 2))) / (STROMA_RED - NUCLEUS_RED)
+    many = np.clip(nuclear / 0.2, 0, 1)
     return np.stack([1 - many, many], axis=-1).astype(np.float32)
