@@ -20,7 +20,7 @@ VIOLET_RADIUS_PX = 2
 """How far `violet` looks around a pixel: the halo that it needs."""
 
 # Mean red of the two kinds of tissue on synthetic slides.
-STROMA_RED, NUCLEUS_RED = 230, 87
+STROMA_RED, NUCLEUS_RED = 228, 88
 
 
 @dataclass(frozen=True, slots=True)
