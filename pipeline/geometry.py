@@ -78,6 +78,8 @@ class Box:
     def over(self, divisor: int) -> Box:
         """The pixels, `divisor` times larger, that touch this box."""
         y, x = self.y // divisor, self.x // divisor
+        if not self.area_px:
+            return Box(y, x, 0, 0)
         return Box(y, x, -(-self.y_end // divisor) - y, -(-self.x_end // divisor) - x)
 
     def slices(self) -> tuple[slice, slice]:
@@ -132,6 +134,8 @@ class Frame:
         """The pixels of this frame, clipped to it, that touch `box` of the frame `other`."""
         ratio = self.pixels_per(other)
         y, x = _floor(box.y * ratio), _floor(box.x * ratio)
+        if not box.area_px:
+            return self.box.clip(Box(y, x, 0, 0))
         return self.box.clip(Box(y, x, _ceil(box.y_end * ratio) - y, _ceil(box.x_end * ratio) - x))
 
     def um_to_px(self, length_um: float) -> int:

@@ -108,7 +108,6 @@ def test_over_covers_the_box_and_wastes_less_than_a_larger_pixel(box: Box, divis
     assert max(box.y - covered.y, box.x - covered.x, covered.y_end - box.y_end, covered.x_end - box.x_end) < divisor
 
 
-@pytest.mark.xfail(strict=True, reason="a box of no area whose corner is no multiple of the divisor touches one pixel")
 @given(boxes(), factors)
 def test_over_of_nothing_is_nothing(box: Box, divisor: int) -> None:
     assert Box(box.y, box.x, 0, 0).over(divisor).area_px == 0

@@ -1,5 +1,6 @@
 """A slide whose nuclei are known: each is found once, in place, at whole and odd ratios; layers lie on each other."""
 
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from scipy.spatial import cKDTree
 
 from pipeline.batch import Job
 from pipeline.gather import fold_patches, gather_nuclei, gather_patches
-from pipeline.geometry import Frame
+from pipeline.geometry import Box, Frame
 from pipeline.plan import plan_stage
 from pipeline.recipe import Recipe
 from pipeline.schedule import Workers, Workforce
@@ -23,6 +24,7 @@ from pipeline.workspace import SlideRef, Workspace
 from tests.stand_ins import VIOLET_CLASSES, Crowding, Doubling, Violet
 
 PX_OF_SLACK = 0.7
+CORNER_AND_SIDE = ("y_level0_px", "x_level0_px", "size_level0_px", "size_level0_px")
 
 
 def weave(folder: Path, path: Path, base_mpp: float, sr: bool, core_px: int) -> tuple[Workspace, Recipe]:
@@ -155,16 +157,30 @@ def test_every_layer_shows_the_same_nuclei_at_the_same_place(
             assert dark[rows, columns].mean() > 0.95
 
 
-def test_the_heat_map_says_many_where_nuclei_are(woven: tuple[SyntheticTruth, Workspace, Recipe]) -> None:
+def test_a_patch_is_judged_by_the_nuclei_that_lie_in_it(woven: tuple[SyntheticTruth, Workspace, Recipe]) -> None:
+    truth, workspace, _ = woven
+    rows = pq.read_table(workspace.patches_path).to_pylist()
+    boxes = [Box(*(round(row[name]) for name in CORNER_AND_SIDE)) for row in rows]
+    inside = [truth.frame.box.encloses(box) for box in boxes]
+    share = np.asarray([truth.render_mask(box).mean() for box in compress(boxes, inside)])
+    many = np.asarray([row["p_many"] for row in compress(rows, inside)])
+    assert len(many) > 8
+    assert np.corrcoef(share, many)[0, 1] > 0.75
+
+
+def test_a_pixel_of_the_heat_map_is_the_mean_of_the_patches_over_it(
+    woven: tuple[SyntheticTruth, Workspace, Recipe],
+) -> None:
     truth, workspace, _ = woven
     layer = workspace.store.layer("heatmaps/crowding/0")
-    many = layer.read(layer.frame.box)[..., 1]
-    covered = ~np.isnan(many)
-    assert covered.mean() > 0.7
-    ratio = layer.frame.mpp / truth.mpp
-    density, *_ = np.histogram2d(
-        truth.nuclei().y / ratio, truth.nuclei().x / ratio, bins=[np.arange(side + 1) for side in layer.frame.shape]
-    )
-    places = zip(*np.nonzero(covered), strict=True)
-    crowded = np.asarray([density[max(0, y - 10) : y + 10, max(0, x - 10) : x + 10].sum() for y, x in places])
-    assert np.corrcoef(crowded, many[covered])[0, 1] > 0.5
+    seen = layer.read(layer.frame.box)[..., 1]
+    rows = pq.read_table(workspace.patches_path).to_pylist()
+    y, x = (centres_um(layer.frame, layer.frame)[axis] / truth.mpp for axis in (0, 1))
+    for row, column in [(0, 0), (12, 7), (25, 31), (seen.shape[0] - 1, 20)]:
+        over = [
+            patch["p_many"]
+            for patch in rows
+            if 0 <= y[row] - patch["y_level0_px"] < patch["size_level0_px"]
+            and 0 <= x[column] - patch["x_level0_px"] < patch["size_level0_px"]
+        ]
+        assert seen[row, column] == pytest.approx(np.mean(over), abs=1e-6) if over else np.isnan(seen[row, column])
