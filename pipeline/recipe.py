@@ -10,6 +10,7 @@ from pipeline.classify import Classify
 from pipeline.geometry import Frame
 from pipeline.ingest import Ingest
 from pipeline.ngff import CHUNK_PX, Heatmap, Pyramid
+from pipeline.nuclei import NucleiParameters
 from pipeline.pyramid import Halve, Method
 from pipeline.resolution import TOLERANCE, choose_layer, heatmap_level
 from pipeline.segment import DrawNuclei, Segment
@@ -89,10 +90,11 @@ class Recipe:
     @property
     def draw(self) -> DrawNuclei | None:
         """Draws the label image over the finest level of the image that nuclei were found in."""
-        if self.nuclei_group is None:
+        if self.segment is None or self.nuclei_group is None:
             return None
         frame = self.pyramids["sr" if self.nuclei_group.startswith("sr/") else ""].levels[0]
-        return DrawNuclei(self.nuclei_group, frame, self.level0, self.core_px)
+        longest_px = NucleiParameters.from_card(self.segment.network.postprocessing).max_diameter_px
+        return DrawNuclei(self.nuclei_group, frame, self.level0, self.core_px, longest_px * self.segment.frame.mpp)
 
     @cached_property
     def classify(self) -> tuple[Classify, ...]:

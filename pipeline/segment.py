@@ -62,12 +62,14 @@ class DrawNuclei:
     frame: Frame
     level0: Frame
     core_px: int
+    reach_um: float
+    """No nucleus reaches further from its centroid."""
     name: str = "nuclei-labels"
     batch_tiles: int = 8
 
     def tiles(self, tissue: TissueMask) -> Iterable[Tile]:
         """Tiles that a nucleus with its centroid in tissue may reach."""
-        return tiles_near(tissue, LONGEST_NUCLEUS_UM, TileGrid(self.frame, self.core_px))
+        return tiles_near(tissue, self.reach_um, TileGrid(self.frame, self.core_px))
 
     def run(self, tiles: Sequence[Tile], workspace: Workspace) -> pa.Table | None:
         """Draw cores one after another."""
@@ -82,7 +84,3 @@ class DrawNuclei:
     def level0_box(self, core: Box) -> Box:
         """The level-0 pixels that touch a core."""
         return self.level0.cover(core, self.frame)
-
-
-# How far a nucleus may reach from its centroid, in um; more than half the longest one.
-LONGEST_NUCLEUS_UM = 25.0

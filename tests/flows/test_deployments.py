@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 import pytest
 from prefect.states import Failed
 
