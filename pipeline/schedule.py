@@ -95,7 +95,7 @@ class Workers:
                 n_workers=processes,
                 processes=processes > 1,
                 threads_per_worker=max(1, (os.cpu_count() or 1) // processes),
-                dashboard_address=None,
+                dashboard_address=":0",  # any free port: another run may go on on this machine
                 memory_limit=0,  # memory is bounded by the batches in flight; dask's own pausing would only stall them
             )
         )
