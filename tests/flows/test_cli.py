@@ -9,11 +9,11 @@ import time
 from hashlib import sha256
 from pathlib import Path
 
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
+
+from pipeline.synthetic import SyntheticTruth
 
 HISTOLOOM = [sys.executable, "-c", "from flows.cli import main; main()"]
 
@@ -34,9 +34,11 @@ def snapshot(folder: Path) -> dict[str, tuple[str, int]]:
 
 
 @pytest.fixture
-def picture(tmp_path: Path, tissue_crop: NDArray[np.uint8]) -> Path:
+def picture(tmp_path: Path) -> Path:
+    """Stroma with some twenty nuclei, as at 0.25 um/px."""
+    truth = SyntheticTruth(400, 420, 0.25, nuclei_per_mm2=3000, tissue_share=1.0)
     path = tmp_path / "tissue.png"
-    Image.fromarray(tissue_crop[:300, :320]).save(path)
+    Image.fromarray(truth.render(truth.frame.box)).save(path)
     return path
 
 
