@@ -10,11 +10,10 @@ from typing import Any, Literal, get_args, get_type_hints
 
 from pipeline.errors import ConfigError
 from pipeline.ngff import CHUNK_PX, NgffVersion
+from pipeline.resolution import PLAUSIBLE_MPP
 
 ReaderName = Literal["auto", "openslide", "tiffslide"]
 Precision = Literal["auto", "fp32", "bf16"]
-
-LEAST_MPP, MOST_MPP = 0.05, 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +43,9 @@ class SlideConfig:
     def __post_init__(self) -> None:
         for name in ("mpp", "target_mpp"):
             value = getattr(self, name)
-            if value is not None and not LEAST_MPP <= value <= MOST_MPP:
-                _refuse(name, value, f"um per pixel lie between {LEAST_MPP} and {MOST_MPP}")
+            least, most = PLAUSIBLE_MPP
+            if value is not None and not least <= value <= most:
+                _refuse(name, value, f"um per pixel lie between {least:g} and {most:g}")
         if self.core_px < CHUNK_PX or self.core_px % CHUNK_PX:
             _refuse("core_px", self.core_px, f"a core is a whole number of chunks: a multiple of {CHUNK_PX}")
         for name, choices in (("precision", Precision), ("reader", ReaderName), ("ngff", NgffVersion)):

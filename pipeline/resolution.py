@@ -10,6 +10,9 @@ from pipeline.geometry import Frame
 
 FACTORS = (1, 2, 4, 8, 16)
 
+# What microscopes give, in um per pixel; anything else is a unit gone wrong.
+PLAUSIBLE_MPP = (0.05, 20.0)
+
 # Pixels this much finer or coarser than wanted are used as they are: networks are trained over this range of scale.
 TOLERANCE = 1.25
 

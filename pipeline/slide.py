@@ -21,11 +21,9 @@ from pipeline.errors import ImplausibleResolution, MissingResolution, Unreadable
 from pipeline.geometry import Box, Frame
 from pipeline.readers import OpenSlideReader, PictureReader, Reader, ReaderLevel, StatedResolution, openslide_vendor
 from pipeline.resample import Resampled
+from pipeline.resolution import PLAUSIBLE_MPP, fits
 from pipeline.tiff_reader import TiffReader
 
-PLAUSIBLE_MPP = (0.05, 20.0)
-# Within this range around the wanted mpp a level's own pixels are used as they are.
-NEAR_ENOUGH = (0.8, 1.25)
 _MAX_ANISOTROPY = 0.1
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _ReaderKind = type[OpenSlideReader] | type[TiffReader] | type[PictureReader]
@@ -172,8 +170,7 @@ def base_source(slide: Slide, mpp: float) -> PixelSource:
     """
     usable = [(index, slide.info.levels[index]) for index in slide.info.usable_levels]
     nearest, frame = min(usable, key=lambda level: abs(math.log(level[1].mpp / mpp)))
-    slack = 1e-9
-    if NEAR_ENOUGH[0] - slack <= frame.mpp / mpp <= NEAR_ENOUGH[1] + slack:
+    if fits(frame.mpp, mpp):
         return slide.level(nearest)
     finer = [index for index, level in usable if level.mpp <= mpp]
     return Resampled(slide.level(max(finer, default=0)), slide.info.frame.at(mpp))
