@@ -117,6 +117,7 @@ def _process(task: SlideTask, workers: Workers, progress: Progress) -> Mapping[s
 
     config, output = task.config, task.output
     with open_slide(task.path, mpp=config.mpp, reader=config.reader) as slide:
+        tissue = _find_tissue(slide, config)  # first of all: a slide without pixels to read has no other fault
         level0 = slide.info.frame
         factor = 1 if config.sr == "none" else choose_factor(level0.mpp, config.target_mpp)
         networks = choose_networks(config, factor)
@@ -135,7 +136,6 @@ def _process(task: SlideTask, workers: Workers, progress: Progress) -> Mapping[s
         plan = slide_plan(identity, config, networks)
         output.begin(plan, force=task.force)
         runner = StageRunner(Workspace(output.partial, output.name, ref, config.ngff), workers, progress)
-        tissue = _find_tissue(slide, config)
         tissue.save(runner.workspace.tissue_path)
         run = {**describe_run(slide.info, identity, recipe), "plan": plan}
     findings = _weave(recipe, runner)

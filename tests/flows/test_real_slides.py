@@ -50,6 +50,14 @@ def test_good_slides_are_done_and_bad_ones_say_what_to_do(data: Path, tmp_path: 
     assert len(rows) == len(slides)
 
 
+@pytest.mark.parametrize("name", ["fails-on-read", "tcga-cr-7395-no-mpp", "boxes"])
+def test_what_is_wrong_with_a_slide_does_not_depend_on_the_settings(data: Path, tmp_path: Path, name: str) -> None:
+    (slide,) = (data / "wsi").glob(f"{name}.*")
+    (outcome,) = process_cohort(Cohort((slide,), tmp_path, CohortConfig()), Workforce(), Quiet())
+    assert outcome.error is not None
+    assert BAD[name][0] in outcome.error.what
+
+
 def test_the_main_job_on_a_real_slide(data: Path, tmp_path: Path) -> None:
     slide = data / "wsi" / "CMU-1-Small-Region.svs"
     (outcome,) = process_cohort(Cohort((slide,), tmp_path, CohortConfig()), Workforce(), Quiet())
