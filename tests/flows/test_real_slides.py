@@ -79,3 +79,16 @@ def test_the_main_job_on_a_real_slide(data: Path, tmp_path: Path) -> None:
     judged = ~np.isnan(values[..., 0])
     np.testing.assert_allclose(values[judged].sum(axis=-1), 1, atol=1e-4)
     assert judged.mean() > 0.3
+
+
+def test_nuclei_do_not_depend_on_the_size_of_cores(data: Path, tmp_path: Path) -> None:
+    slide = next((data / "nuclei" / "monuseg" / "images").glob("TCGA-G9-6348*"))
+    tables = []
+    for core_px in (256, 1024):
+        config = SlideConfig(mpp=0.25, sr="none", classifiers=(), precision="fp32", core_px=core_px)
+        out = tmp_path / str(core_px)
+        (outcome,) = process_cohort(Cohort((slide,), out, CohortConfig(config)), Workforce(), Quiet())
+        assert outcome.error is None
+        tables.append(pq.read_table(out / outcome.name / "nuclei.parquet"))
+    assert tables[0].num_rows > 300
+    assert tables[0].equals(tables[1])
