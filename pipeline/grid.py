@@ -59,20 +59,3 @@ class TileGrid:
         for row in range(self.rows):
             for col in range(self.cols):
                 yield self.tile(row, col)
-
-    def owner(self, y: float, x: float) -> Tile:
-        """The tile whose core holds a point of the frame, in px."""
-        if not self.frame.box.contains(y, x):
-            msg = f"({y}, {x}) lies outside a frame of {self.frame.height} x {self.frame.width} px"
-            raise ValueError(msg)
-        return self.tile(int(y // self.core_px), int(x // self.core_px))
-
-    def covering(self, box: Box) -> Iterator[Tile]:
-        """The tiles whose cores share a pixel with `box`."""
-        inside = self.frame.box.clip(box)
-        if not inside.area_px:
-            return
-        places = inside.over(self.core_px)
-        for row in range(places.y, places.y_end):
-            for col in range(places.x, places.x_end):
-                yield self.tile(row, col)

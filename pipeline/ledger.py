@@ -8,7 +8,6 @@ replace themselves. Batches without rows commit an empty table.
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,10 +43,6 @@ class Ledger:
         """All rows, in the order of the batches' numbers; an empty table without columns when there are none."""
         tables = [table for table in map(pq.read_table, self.fragments()) if table.num_columns]
         return pa.concat_tables(tables) if tables else _NO_ROWS
-
-    def forget(self) -> None:
-        """Start over."""
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _files(self) -> list[Path]:
         return list(self.folder.glob("[0-9]*.parquet"))

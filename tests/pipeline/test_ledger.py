@@ -26,11 +26,3 @@ def test_what_a_crash_left_half_written_is_not_done(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     (tmp_path / "00000002.77.abcd.tmp").write_bytes(b"PAR1 half")
     assert ledger.done() == frozenset()
-
-
-def test_starting_over_forgets_everything(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path / "stage")
-    ledger.commit(0, None)
-    ledger.forget()
-    assert ledger.done() == frozenset()
-    assert ledger.rows().num_rows == 0
