@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from flows.cli_evaluate import app as evaluate
+
 if TYPE_CHECKING:
     from flows.progress import Progress
     from pipeline.config import CohortConfig
@@ -23,6 +25,8 @@ app = typer.Typer(
     add_completion=True,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(evaluate, name="evaluate")
 
 Out = Annotated[Path, typer.Option("--out", help="Folder for results: one folder a slide, and the cohort's report.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -38,6 +42,12 @@ def run(
     ] = None,
     target_mpp: Annotated[float | None, typer.Option(help="Resolution that nuclei are segmented at. [0.25]")] = None,
     sr: Annotated[str | None, typer.Option(help="Super-resolution: a bundle, auto or none. [auto]")] = None,
+    sr_blend: Annotated[
+        float | None, typer.Option(help="0: pixels trained for truth; 1: for sharp looks; between: a mixture. [0]")
+    ] = None,
+    measure_blended: Annotated[
+        bool | None, typer.Option("--measure-blended", help="Measure nuclei and patches on such a mixture, too.")
+    ] = None,
     nuclei: Annotated[str | None, typer.Option(help="Bundle that segments nuclei, or none. [nuclei-unet]")] = None,
     classifier: Annotated[
         list[str] | None, typer.Option(help="Bundle that classifies patches, or none; repeatable. [idc-hybrid]")
@@ -63,7 +73,8 @@ def run(
     from pipeline.schedule import Workforce
 
     given = {
-        "mpp": mpp, "target_mpp": target_mpp, "sr": sr, "nuclei": nuclei, "tissue": tissue, "device": device,
+        "mpp": mpp, "target_mpp": target_mpp, "sr": sr, "sr_blend": sr_blend, "measure_blended": measure_blended,
+        "nuclei": nuclei, "tissue": tissue, "device": device,
         "precision": precision, "reader": reader, "ngff": ngff, "core_px": core_px,
         "classifiers": None if classifier is None else [name for name in classifier if name != "none"],
     }  # fmt: skip
@@ -117,6 +128,30 @@ def models(as_json: Json = False) -> None:
         print(json.dumps([json.loads(card.to_json()) for card in cards], indent=2))
     else:
         print_cards(cards)
+
+
+@app.command()
+def train(
+    task: Annotated[str, typer.Argument(metavar="superresolution|nuclei|classification")],
+    config: Annotated[Path, typer.Option(help="The training file, TOML: data, network, losses, schedule.")],
+    out: Annotated[Path, typer.Option(help="Folder of the bundle.")],
+    data: Annotated[Path | None, typer.Option(help="Folder that the data's paths start from.")] = None,
+    work: Annotated[Path | None, typer.Option(help="Folder of checkpoint, log and curves. [OUT.training]")] = None,
+    write_only: Annotated[
+        bool, typer.Option("--write-only", help="Write the bundle of the last checkpoint, and end.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    """Train a network; called again, go on where it stopped."""
+    from flows.training import train_bundle
+    from models.errors import ModelError
+    from pipeline.errors import HistoloomError
+
+    try:
+        card = train_bundle(task, config, out, data, work, write_only=write_only)
+    except (HistoloomError, ModelError) as error:
+        _stop(error, 2, debug)
+    print(json.dumps({"bundle": str(out), "metrics": card.metrics}, indent=2))
 
 
 @app.command()

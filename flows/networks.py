@@ -20,14 +20,15 @@ class BundleLoader:
     bundles: tuple[str, ...]
     device: str
     precision: str
+    blend: float = 0.0
 
     def __call__(self) -> Any:
         """The predictor."""
         from models.predict import load_cascade, load_predictor
 
         if len(self.bundles) == 1:
-            return load_predictor(self.bundles[0], self.device, self.precision)
-        return load_cascade(self.bundles, self.device, self.precision)
+            return load_predictor(self.bundles[0], self.device, self.precision, self.blend)
+        return load_cascade(self.bundles, self.device, self.precision, self.blend)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +81,15 @@ def choose_networks(config: SlideConfig, factor: int) -> ChosenNetworks:
 
     def take(role: str, task: str, *bundles: str) -> tuple[Card, ...]:
         cards = tuple(_card_for(bundle, task) for bundle in bundles)
-        loaders[role] = BundleLoader(bundles, config.device, config.precision)
+        blend = config.sr_blend if task == "superresolution" else 0.0
+        loaders[role] = BundleLoader(bundles, config.device, config.precision, blend)
         return cards
 
     sr = _sr_bundles(config.sr, factor)
+    plain = [bundle for bundle in sr if config.sr_blend and _card_for(bundle, "superresolution").gan is None]
+    if plain:
+        msg = f"{plain[0]}: has no weights that were trained against an adversary, to mix in {config.sr_blend:g} of"
+        raise ConfigError(msg, "Take --sr-blend 0, or a bundle that has such weights.")
     return ChosenNetworks(
         sr=take("sr", "superresolution", *sr) if sr else (),
         nuclei=take("nuclei", "nuclei", config.nuclei)[0] if config.nuclei != "none" else None,

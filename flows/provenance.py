@@ -61,7 +61,7 @@ def slide_plan(identity: Mapping[str, Any], config: SlideConfig, networks: Chose
         "numerics": NUMERICS,
         "slide": {"sha256": identity["sha256"]},
         "settings": settings,
-        "bundles": {card.name: card.sha256 for card in networks.cards},
+        "bundles": {card.name: card.weights_hash(config.sr_blend) for card in networks.cards},
     }
 
 

@@ -15,6 +15,11 @@ RGB_FROM_HED: NDArray[np.float64] = np.asarray(rgb_from_hed, dtype=np.float64)
 _DENSITY = -np.log((np.arange(256) + 1) / 256).astype(np.float32)
 
 
+ANY = tuple(range(8))
+UPRIGHT = (0, 2, 4, 6)
+"""Orientations of `orient` that leave rows rows: files halve the resolution of colour along rows alone."""
+
+
 def orient(image: NDArray[np.generic], orientation: int) -> NDArray[np.generic]:
     """Return (y, x, ...) turned by `orientation % 4` quarters, then mirrored for 4 and above (the group D4).
 

@@ -8,8 +8,8 @@ network that the card describes, which is built without memory first.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +18,14 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from models.architectures import ARCHITECTURES
 from models.card import CURE, Card
 from models.errors import BundleError
-from models.hybrid_resnet import HybridResNet, HybridResNetConfig
-from models.nuclei_unet import NucleiUNet, NucleiUNetConfig
-from models.resnet import ResNet, ResNetConfig
-from models.shelf import CARD_FILE, WEIGHTS_FILE, find_bundle, list_bundles, read_card
-from models.super_resolution import SuperResolver, SuperResolverConfig
+from models.shelf import CARD_FILE, GAN_FILE, WEIGHTS_FILE, find_bundle, list_bundles, read_card
 
 __all__ = [
     "ARCHITECTURES",
+    "add_gan",
     "build_network",
     "find_bundle",
     "list_bundles",
@@ -39,47 +37,51 @@ __all__ = [
 LONGEST_HEADER_BYTES = 2**20
 
 
-@dataclass(frozen=True, slots=True)
-class Architecture:
-    """A network class with its config class, and the tasks that it serves."""
-
-    config: Callable[..., Any]
-    network: Callable[[Any], nn.Module]
-    tasks: tuple[str, ...]
-
-
-ARCHITECTURES: Mapping[str, Architecture] = {
-    "srresnet": Architecture(SuperResolverConfig, SuperResolver, ("superresolution",)),
-    "unet": Architecture(NucleiUNetConfig, NucleiUNet, ("nuclei",)),
-    "resnet": Architecture(ResNetConfig, ResNet, ("classification",)),
-    "hybrid_resnet": Architecture(HybridResNetConfig, HybridResNet, ("classification",)),
-}
-
-
 def build_network(card: Card) -> nn.Module:
     """Return the network that a card describes, with fresh weights."""
     _build_without_memory(card, card.name)
     return ARCHITECTURES[card.architecture].network(_config(card))
 
 
-def load_network(name_or_path: str | Path) -> nn.Module:
+def load_network(name_or_path: str | Path, blend: float = 0.0) -> nn.Module:
     """Return a bundle's network with its weights, in fp32 and in eval mode.
+
+    Parameters
+    ----------
+    blend
+        0 gives the bundle's own weights, 1 its second ones (`gan.safetensors`), anything between a mixture: (1 - blend)
+        own + blend second. Wang et al. 2018 (ESRGAN), "network interpolation".
 
     Raises
     ------
     BundleError
-        if the card is wrong, the weights do not have the card's hash, or a tensor is missing, unknown, of another shape
-        than the network's, or not finite.
+        if the card is wrong, the weights do not have the card's hash, a tensor is missing, unknown, of another shape
+        than the network's, or not finite, or a mixture is asked for where there are no second weights.
     """
     folder = find_bundle(name_or_path)
-    card, path = read_card(folder), folder / WEIGHTS_FILE
+    card = read_card(folder)
     network = _build_without_memory(card, folder / CARD_FILE)
     wanted = network.state_dict()
-    tensors = _read_weights(path, card.sha256, longest=LONGEST_HEADER_BYTES + _bytes(wanted))
-    _check_tensors(path, tensors, wanted)
-    cast = {name: tensor.to(wanted[name].dtype) for name, tensor in tensors.items()}
-    network.load_state_dict(cast, assign=True)
+    tensors = _checked_weights(folder / WEIGHTS_FILE, card.sha256, wanted)
+    if blend:
+        if card.gan is None or not 0 <= blend <= 1:
+            what = f"cannot mix in {blend:g} of weights trained against an adversary"
+            raise BundleError.about(folder, what, "Take --sr-blend 0, or up to 1 with a bundle that has such weights.")
+        second = _checked_weights(folder / GAN_FILE, card.gan["sha256"], wanted)
+        tensors = {name: _between(tensor, second[name], blend) for name, tensor in tensors.items()}
+    network.load_state_dict(tensors, assign=True)
     return network.eval()
+
+
+def _checked_weights(path: Path, sha256: str, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return a file's tensors in the types of the network."""
+    tensors = _read_weights(path, sha256, longest=LONGEST_HEADER_BYTES + _bytes(wanted))
+    _check_tensors(path, tensors, wanted)
+    return {name: tensor.to(wanted[name].dtype) for name, tensor in tensors.items()}
+
+
+def _between(one: Tensor, other: Tensor, blend: float) -> Tensor:
+    return one.lerp(other, blend) if one.is_floating_point() else other
 
 
 def write_bundle(folder: str | Path, network: nn.Module, card: Card) -> Card:
@@ -95,20 +97,49 @@ def write_bundle(folder: str | Path, network: nn.Module, card: Card) -> Card:
     """
     folder = Path(folder)
     card.check(folder / CARD_FILE)
+    content = _halved_weights(folder / WEIGHTS_FILE, network, card)
+    card = replace(card, sha256=hashlib.sha256(content).hexdigest(), gan=None)
+    _write(folder, WEIGHTS_FILE, content, card)
+    return card
+
+
+def add_gan(folder: str | Path, network: nn.Module, training: Mapping[str, Any], metrics: Mapping[str, Any]) -> Card:
+    """Write a network's weights as the second ones of a bundle, and return the bundle's card with their hash.
+
+    Raises
+    ------
+    BundleError
+        if there is no bundle, its card describes another network, or the disk refuses.
+    """
+    folder = Path(folder)
+    card = read_card(folder)
+    content = _halved_weights(folder / GAN_FILE, network, card)
+    gan = {"sha256": hashlib.sha256(content).hexdigest(), "training": dict(training), "metrics": dict(metrics)}
+    card = replace(card, gan=gan)
+    card.check(folder / CARD_FILE)
+    _write(folder, GAN_FILE, content, card)
+    return card
+
+
+def _halved_weights(path: Path, network: nn.Module, card: Card) -> bytes:
+    """Return a network's weights as a safetensors file in fp16, once they are seen to be what the card describes."""
     state = {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
     tensors = {name: _halve(tensor).contiguous() for name, tensor in state.items()}
-    _check_tensors(folder / WEIGHTS_FILE, tensors, _build_without_memory(card, folder / CARD_FILE).state_dict())
-    content = safetensors.torch.save(tensors)
-    card = replace(card, sha256=hashlib.sha256(content).hexdigest())
+    _check_tensors(path, tensors, _build_without_memory(card, path.with_name(CARD_FILE)).state_dict())
+    content: bytes = safetensors.torch.save(tensors)
+    return content
+
+
+def _write(folder: Path, file: str, weights: bytes, card: Card) -> None:
+    """Write weights, then the card: a bundle without a card is none, and a card's hash refuses other weights."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _replace(folder / WEIGHTS_FILE, content)
+        _replace(folder / file, weights)
         _replace(folder / CARD_FILE, card.to_json().encode())
     except OSError as error:
         raise BundleError.about(
             folder, f"cannot be written ({error})", "Name another folder for the bundle."
         ) from error
-    return card
 
 
 def _replace(path: Path, content: bytes) -> None:

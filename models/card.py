@@ -62,6 +62,8 @@ class Card:
     """Of the weights."""
     training: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    gan: Mapping[str, Any] | None = None
+    """Of gan.safetensors, the second weights of a super-resolver that has any: `sha256`, `training`, `metrics`."""
     limits: str
     """What the network is not good for, in a sentence or two."""
     format: int = CARD_FORMAT
@@ -100,6 +102,10 @@ class Card:
             _refuse(where, "sha256 is empty")
         return card
 
+    def weights_hash(self, blend: float = 0.0) -> str:
+        """Return what identifies the weights where `blend` of them is the second ones."""
+        return f"{self.sha256}+{blend:g}*{self.gan['sha256']}" if blend and self.gan else self.sha256
+
     def to_json(self) -> str:
         """Return the card as the JSON that `from_json` reads."""
         return json.dumps(asdict(self), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
@@ -114,6 +120,8 @@ class Card:
             given, wanted_here = getattr(self, name) is not None, self.task in tasks
             if given != wanted_here:
                 _refuse(where, f"{name} must {'be given' if wanted_here else 'be null'} for the task {self.task}")
+        if self.gan is not None and self.task != "superresolution":
+            _refuse(where, f"gan must be null for the task {self.task}")
 
 
 def join_cards(cards: Sequence[Card]) -> Card:
@@ -211,6 +219,17 @@ def _is_plain_object(value: object) -> bool:
     return isinstance(value, Mapping) and _is_plain(value, DEEPEST_CARD)
 
 
+def _is_gan(value: object) -> bool:
+    return (
+        isinstance(value, Mapping)
+        and set(value) == {"sha256", "training", "metrics"}
+        and isinstance(value["sha256"], str)
+        and re.fullmatch(r"[0-9a-f]{64}", value["sha256"]) is not None
+        and _is_plain_object(value["training"])
+        and _is_plain_object(value["metrics"])
+    )
+
+
 def _or_none(holds: Callable[[object], bool]) -> Callable[[object], bool]:
     return lambda value: value is None or holds(value)
 
@@ -242,6 +261,7 @@ _RULES: dict[str, _Rule] = {
     "licence": (lambda value: _is_text(value, 2000), "the licence of the weights"),
     "training": _OBJECT,
     "metrics": _OBJECT,
+    "gan": (_or_none(_is_gan), "an object with sha256, training and metrics"),
     "limits": (lambda value: _is_text(value, 4000), "a sentence"),
 }
 

@@ -1,11 +1,13 @@
 """Checkpoint: all that a training needs to go on as if it had never stopped, in one safetensors file.
 
-Tensors: `network.*` (weights in training), `mean.*` (their running mean), `best.*` (the running mean that validated
-best) and `optimiser.<parameter>.<name>`. The rest is JSON in the file's own header. Nothing is ever unpickled.
+Tensors: `<player>.*` (weights in training; `network` is the player that ships),
+`optimiser.<player>.<parameter>.<name>`, `mean.*` (the network's running mean) and `best.*` (the running mean that
+validated best). The rest is JSON in the file's own header. Nothing is ever unpickled.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -42,16 +44,32 @@ class Progress:
 State = Mapping[str, Tensor]
 
 
-def save(folder: Path, progress: Progress, optimiser: torch.optim.Optimizer, **states: State) -> None:
-    """Write the checkpoint under a temporary name, then rename it: a stop in between leaves the one before."""
+def save(
+    folder: Path, progress: Progress, optimisers: Mapping[str, torch.optim.Optimizer], states: Mapping[str, State]
+) -> None:
+    """Write the checkpoint under a temporary name, then rename it: a stop in between leaves the one before.
+
+    Raises
+    ------
+    TrainingError
+        if the disk refuses; the checkpoint before is still there.
+    """
     tensors = {f"{part}.{name}": tensor for part, state in states.items() for name, tensor in state.items()}
-    for index, state in optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
+    for player, optimiser in optimisers.items():
+        for index, state in optimiser.state_dict()["state"].items():
+            moments = {f"optimiser.{player}.{index}.{name}": torch.as_tensor(one) for name, one in state.items()}
+            tensors |= moments
     # Channels-last weights would be refused; a copy in plain order says the same.
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     unfinished = folder / f"{FILE}.part"
-    save_file(plain, unfinished, metadata={"progress": json.dumps(asdict(progress))})
-    unfinished.replace(folder / FILE)
+    try:
+        save_file(plain, unfinished, metadata={"progress": json.dumps(asdict(progress))})
+        unfinished.replace(folder / FILE)
+    except (SafetensorError, OSError) as error:
+        with contextlib.suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+        what = f"the checkpoint of iteration {progress.iteration} cannot be written ({error}); any before it is kept"
+        raise TrainingError.about(folder / FILE, what, "Make room on the disk and call again: it goes on.") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +85,11 @@ class Checkpoint:
             key.removeprefix(f"{name}."): value for key, value in self.tensors.items() if key.startswith(f"{name}.")
         }
 
-    def restore(self, network: nn.Module, optimiser: torch.optim.Optimizer) -> None:
-        """Put network and optimiser into the state that was saved."""
-        network.load_state_dict(self.part("network"))
+    def restore(self, player: str, network: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+        """Put a player's network and optimiser into the state that was saved."""
+        network.load_state_dict(self.part(player))
         state: dict[int, dict[str, Tensor]] = {}
-        for key, value in self.part("optimiser").items():
+        for key, value in self.part(f"optimiser.{player}").items():
             index, name = key.split(".", 1)
             state.setdefault(int(index), {})[name] = value
         optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})

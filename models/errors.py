@@ -4,7 +4,9 @@ ModelError
 ├── BundleError        a bundle's card or weights are not what they claim to be
 │   └── UnknownBundle  no shipped bundle and no folder has this name
 ├── DeviceError        the device or the precision asked for is not there, or too small
-└── TrainingError      training data or settings that cannot be used
+├── TrainingError      training data or settings that cannot be used
+└── EvaluationError    what an evaluation is given cannot be used, or does not fit together
+    └── UnreadableImage  one file holds no image that can be judged; the others may
 
 Every message has two lines: what is wrong with which file, and what to do about it.
 """
@@ -48,3 +50,11 @@ class DeviceError(ModelError, RuntimeError):
 
 class TrainingError(ModelError, ValueError):
     """Training data or settings cannot be used."""
+
+
+class EvaluationError(ModelError, ValueError):
+    """What an evaluation is given cannot be used, or does not fit together."""
+
+
+class UnreadableImage(EvaluationError):
+    """One file holds no image that can be judged; the others may."""

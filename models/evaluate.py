@@ -1,4 +1,4 @@
-"""What a bundle is worth on images it has not seen: the figures of a card, beside the trivial answer's.
+"""What a nuclei network or a classifier is worth on images it has not seen, beside the trivial answer.
 
 A network comes in as a callable on numpy arrays, as `models.predict` makes them, so the same protocol measures a
 network in training, a bundle, and anybody else's method.
@@ -6,74 +6,40 @@ network in training, a bundle, and anybody else's method.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.data_nuclei import LabelledImage
-from models.data_super_resolution import Pair, enlarge_bicubic
 from models.metrics import (
     aji,
     auc,
     balanced_accuracy,
     bootstrap_interval,
+    class_averages,
     confusion,
     dice,
     expected_calibration_error,
-    luma,
-    mean_and_deviation,
+    over_images,
     panoptic_quality,
-    psnr,
-    ssim,
 )
 
 Pixels = NDArray[np.uint8]
 Probabilities = NDArray[np.float32]
+Row = dict[str, float]
 Figures = dict[str, Any]
 
-SUPER_RESOLUTION_PROTOCOL = (
-    "Whole images, reduced by antialiased bicubic (Pillow) and rounded to 8 bits; output rounded to 8 bits; {border} "
-    "px cut from every side; PSNR over RGB and over Y (BT.601, 16-235), SSIM with an 11 x 11 Gaussian of 1.5 px on "
-    "0-255; mean and standard deviation over images; float32"
-)
 NUCLEI_PROTOCOL = (
     "Whole images; instances by models.instances with the card's parameters; Dice, AJI and PQ (IoU > 0.5) an image; "
     "mean and standard deviation over images; float32"
 )
 CLASSIFICATION_PROTOCOL = (
-    "Patches of patients that neither training nor choosing saw; the class is the more probable one; 95 % intervals "
+    "Patches of patients that neither training nor choosing saw; the class is the most probable one; precision, "
+    "F1 and specificity are plain means over classes, AUC is that of the last class against the rest; 95 % intervals "
     "from 1,000 bootstrap samples of whole patients; ECE over 15 bins at the test set's own prevalence; float32"
 )
-
-
-def evaluate_super_resolution(
-    pairs: Iterable[Pair], enlarge: Callable[[Pixels], Pixels], scale: int
-) -> tuple[Figures, Figures]:
-    """Return the figures of `enlarge`, (y, x, 3) to (scale y, scale x, 3), and those of bicubic interpolation."""
-    pairs = list(pairs)
-    rows = [
-        [_likeness(pair.high, larger(pair.low), border_px=scale) for pair in pairs]
-        for larger in (enlarge, lambda low: enlarge_bicubic(low, scale))
-    ]
-    network, bicubic = (_over_images(one) for one in rows)
-    network["images"] = len(pairs)
-    network["psnr_rgb_gain"] = mean_and_deviation(
-        [one["psnr_rgb"] - other["psnr_rgb"] for one, other in zip(*rows, strict=True)]
-    )
-    return network, bicubic
-
-
-def _likeness(truth: Pixels, drawn: Pixels, border_px: int) -> dict[str, float]:
-    truth, drawn = (one[border_px:-border_px, border_px:-border_px] for one in (truth, drawn))
-    truth_y, drawn_y = luma(truth), luma(drawn)
-    return {
-        "psnr_rgb": psnr(truth, drawn),
-        "psnr_y": psnr(truth_y, drawn_y),
-        "ssim_rgb": ssim(truth, drawn),
-        "ssim_y": ssim(truth_y, drawn_y),
-    }
 
 
 def evaluate_nuclei(
@@ -87,13 +53,18 @@ def evaluate_nuclei(
     """
     rows, nothing = [], []
     for one in images:
-        found = instances(predict(one.image))
-        rows.append(_instance_figures(one, found))
-        nothing.append(_instance_figures(one, np.zeros_like(found)))
-    return _over_images(rows) | {"images": len(rows)}, _over_images(nothing)
+        rows.append(judge_instances(one, instances(predict(one.image))))
+        nothing.append(judge_nothing(one))
+    return over_images(rows) | {"images": len(rows)}, over_images(nothing)
 
 
-def _instance_figures(one: LabelledImage, found: NDArray[np.int32]) -> dict[str, float]:
+def judge_nothing(one: LabelledImage) -> Row:
+    """Return the figures of finding no nucleus on an image."""
+    return judge_instances(one, np.zeros_like(one.labels))
+
+
+def judge_instances(one: LabelledImage, found: NDArray[np.int32]) -> Row:
+    """Return the figures of instances (y, x) that were found on an image."""
     figures = {"dice": dice(one.labels > 0, found > 0)}
     if not one.instances:
         return figures
@@ -133,10 +104,11 @@ def _class_figures(labels: NDArray[np.int64], probabilities: Probabilities, pati
 
     everything = np.arange(len(labels))
     counts = confusion(labels, probabilities.argmax(1), classes)
+    averages = class_averages(counts)
     return {
         "balanced_accuracy": accuracy(everything),
         "balanced_accuracy_95": bootstrap_interval(patients, accuracy),
-        "accuracy": float(np.diag(counts).sum() / counts.sum()),
+        **{name: averages[name] for name in ("accuracy", "kappa", "precision", "f1", "specificity")},
         "auc": area(everything),
         "auc_95": bootstrap_interval(patients, area),
         "ece": expected_calibration_error(labels, probabilities),
@@ -144,7 +116,3 @@ def _class_figures(labels: NDArray[np.int64], probabilities: Probabilities, pati
         "patches": len(labels),
         "patients": len(np.unique(patients)),
     }
-
-
-def _over_images(rows: Sequence[dict[str, float]]) -> Figures:
-    return {name: mean_and_deviation([row[name] for row in rows]) for name in rows[0]} if rows else {}

@@ -1,7 +1,9 @@
 """Rewrite a trained network into one that computes the same faster. Algebra only: no value changes but by rounding.
 
+- Weight normalisation computes each kernel from a length and a direction; the kernel itself takes their place.
 - Batch normalisation in eval mode is a factor and a summand a channel: both go into the convolution before it.
-- PReLU with one slope becomes LeakyReLU, which can work in place.
+- Frozen gates of squeeze-and-excitation are a factor a channel: they go the same way.
+- PReLU with one slope becomes LeakyReLU, which can work in place. With a slope a channel it stays.
 - The last upsampling and the tail: a convolution behind `PixelShuffle(2)` equals a convolution of half the reach in
   front of it, with four times the channels on either side. The shuffle then moves 3 channels instead of 64, and the
   tail fills the vector registers that 3 output channels leave empty.
@@ -18,9 +20,13 @@ from typing import TypeVar
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.nn.utils import parametrize
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from models.super_resolution import SuperResolver, Upsampling
+from models.edsr_ise import EdsrIse
+from models.squeeze import SqueezeExcitation
+from models.super_resolution import SuperResolver
+from models.wide_activation import WideActivation
 
 _Network = TypeVar("_Network", bound=nn.Module)
 
@@ -30,12 +36,28 @@ def fold(network: _Network) -> _Network:
     """Return a copy, for inference only, that gives the same output up to rounding."""
     folded = deepcopy(network).eval().requires_grad_(requires_grad=False)
     for module in list(folded.modules()):
+        _fold_weight_norm(module)
         _fold_normalisation(module)
+        _fold_gates(module)
         _fold_slopes(module)
         _fold_narrow(module)
-    if isinstance(folded, SuperResolver):
+    if isinstance(folded, SuperResolver | WideActivation | EdsrIse):
         _fold_shuffle(folded)
     return folded
+
+
+def _fold_weight_norm(parent: nn.Module) -> None:
+    """Put a plain convolution with the kernels themselves in place of one that computes them.
+
+    torch's own removal would take the kernels from the original network too: a copy shares its class.
+    """
+    for name, normed in parent.named_children():
+        if isinstance(normed, nn.Conv2d) and parametrize.is_parametrized(normed, "weight"):
+            kernel, reach = normed.kernel_size[0], normed.kernel_size[0] // 2
+            plain = nn.Conv2d(normed.in_channels, normed.out_channels, kernel, padding=reach)
+            plain.weight = nn.Parameter(normed.weight.detach(), requires_grad=False)
+            plain.bias = normed.bias
+            setattr(parent, name, plain)
 
 
 def _fold_normalisation(parent: nn.Module) -> None:
@@ -47,6 +69,18 @@ def _fold_normalisation(parent: nn.Module) -> None:
     for (name, convolution), (name_behind, normalisation) in pairwise(parts):
         if isinstance(convolution, nn.Conv2d) and isinstance(normalisation, nn.BatchNorm2d):
             setattr(parent, name, fuse_conv_bn_eval(convolution, normalisation))
+            setattr(parent, name_behind, nn.Identity())
+
+
+def _fold_gates(parent: nn.Module) -> None:
+    """Multiply frozen gates into the convolution registered directly before them."""
+    parts = list(parent.named_children())
+    for (_, convolution), (name_behind, gates) in pairwise(parts):
+        if isinstance(convolution, nn.Conv2d) and isinstance(gates, SqueezeExcitation) and gates.is_frozen:
+            gain = gates.gain(gates.gate)
+            convolution.weight.mul_(gain[:, None, None, None])
+            if convolution.bias is not None:
+                convolution.bias.mul_(gain)
             setattr(parent, name_behind, nn.Identity())
 
 
@@ -67,14 +101,22 @@ def _fold_narrow(parent: nn.Module) -> None:
             setattr(parent, name, wide)
 
 
-def _fold_shuffle(network: SuperResolver) -> None:
-    """Move the last `PixelShuffle(2)` behind the tail."""
-    last, tail = network.up[-1], network.tail
-    if not isinstance(last, Upsampling) or not isinstance(tail, nn.Conv2d):
+def _fold_shuffle(network: SuperResolver | WideActivation | EdsrIse) -> None:
+    """Move the last `PixelShuffle(2)` in front of the tail behind it; a tail that draws all pixels at once has none."""
+    tail = network.tail
+    if not isinstance(tail, nn.Conv2d):
         msg = "the network is folded already"
         raise TypeError(msg)
-    last.shuffle = nn.Identity()
-    network.tail = nn.Sequential(before_shuffle(tail), nn.PixelShuffle(2))
+    shuffles = [
+        (stage, name)
+        for stage in network.up.modules()
+        for name, part in stage.named_children()
+        if isinstance(part, nn.PixelShuffle)
+    ]
+    if shuffles:
+        stage, name = shuffles[-1]
+        setattr(stage, name, nn.Identity())
+        network.tail = nn.Sequential(before_shuffle(tail), nn.PixelShuffle(2))
 
 
 def before_shuffle(convolution: nn.Conv2d) -> nn.Conv2d:

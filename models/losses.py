@@ -17,6 +17,22 @@ def l1(drawn: Tensor, truth: Tensor) -> Tensor:
     return functional.l1_loss(drawn, truth)
 
 
+def mse(drawn: Tensor, truth: Tensor) -> Tensor:
+    """Return the mean of (drawn - truth)² over all numbers of (n, c, y, x)."""
+    return functional.mse_loss(drawn, truth)
+
+
+def tv(drawn: Tensor) -> Tensor:
+    """Return 2 (E dy² + E dx²) of (n, c, y, x), both sides 2 px or more: the total variation, squared, of one px.
+
+    dy and dx are the differences of px that touch along y and along x, E the mean over all of them (images, channels,
+    places), so that the value depends neither on the batch's size nor on the crop's. After Rudin et al. 1992; squares
+    for magnitudes, and the factor 2, as WA-SRGAN has them.
+    """
+    dy, dx = drawn[:, :, 1:] - drawn[:, :, :-1], drawn[..., 1:] - drawn[..., :-1]
+    return 2 * (dy.square().mean() + dx.square().mean())
+
+
 def nuclei_cross_entropy(logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:
     """Return the weighted cross-entropy of (n, 3, y, x) against classes (n, y, x).
 

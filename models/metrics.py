@@ -1,53 +1,19 @@
-"""Metrics: what a network is judged by. Functions of numpy arrays, a formula each."""
+"""Metrics of segmentation and classification, and how sure one can be of a mean. Functions of numpy arrays, a formula
+each; those of images are in `models.metrics_image`.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.metrics import structural_similarity
 
 Labels = NDArray[np.integer]
 Floats = NDArray[np.floating]
-
-LUMA = (65.481 / 255, 128.553 / 255, 24.966 / 255)
-"""Weights of R, G, B in Y of ITU-R BT.601, studio range: Y = 16 + these (MATLAB's `rgb2ycbcr`)."""
-
-
-def luma(image: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Return Y (y, x) in 16..235 of RGB (y, x, 3) in 0..255, not rounded."""
-    y: NDArray[np.float64] = 16 + image.astype(np.float64) @ np.asarray(LUMA)
-    return y
-
-
-def psnr(one: NDArray[np.generic], other: NDArray[np.generic]) -> float:
-    """Return 10 log10(255² / MSE) in dB of two images on 0..255; infinite for equal ones."""
-    difference = one.astype(np.float64) - other.astype(np.float64)
-    error = float(np.mean(difference**2))
-    return 10 * math.log10(255**2 / error) if error else math.inf
-
-
-def ssim(one: NDArray[np.generic], other: NDArray[np.generic]) -> float:
-    """Return the structural similarity of two images (y, x) or (y, x, c) on 0..255, the mean over channels.
-
-    Wang et al. 2004: a Gaussian window 11 x 11 with sigma 1.5, places where it fits only, C1 = (.01 L)²,
-    C2 = (.03 L)², L = 255, population covariance.
-    """
-    return float(
-        structural_similarity(
-            one.astype(np.float64),
-            other.astype(np.float64),
-            data_range=255,
-            gaussian_weights=True,
-            sigma=1.5,
-            truncate=3.5,
-            use_sample_covariance=False,
-            channel_axis=2 if one.ndim == 3 else None,
-        )
-    )
 
 
 def dice(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
@@ -149,6 +115,33 @@ def balanced_accuracy(counts: NDArray[np.int64]) -> float:
     return float((np.diag(counts)[totals > 0] / totals[totals > 0]).mean())
 
 
+def class_averages(counts: NDArray[np.int64]) -> dict[str, float]:
+    """Return accuracy, Cohen's kappa, and precision, recall, F1 and specificity as plain means over classes.
+
+    Of (k, k) counts, rows the truth, each class against the rest: precision TP / (TP + FP), recall TP / (TP + FN), F1
+    their harmonic mean, specificity TN / (TN + FP); 0 where nothing stands below the line. Accuracy is trace / N,
+    which is not the mean of the classes' own accuracies; kappa = (accuracy - e) / (1 - e), e the accuracy of guessing
+    by the margins alone (Cohen 1960).
+    """
+    total, hits = counts.sum(), np.diag(counts)
+    true, predicted = counts.sum(1), counts.sum(0)
+    accuracy = hits.sum() / total
+    by_chance = (true * predicted).sum() / total**2
+    return {
+        "accuracy": float(accuracy),
+        "kappa": float(_share(accuracy - by_chance, 1 - by_chance)),
+        "precision": float(_share(hits, predicted).mean()),
+        "recall": float(_share(hits, true).mean()),
+        "f1": float(_share(2 * hits, true + predicted).mean()),
+        "specificity": float(_share(total - true - predicted + hits, total - true).mean()),
+    }
+
+
+def _share(part: Floats | NDArray[np.int64], whole: Floats | NDArray[np.int64]) -> Floats:
+    """Return part / whole, and 0 where the whole is nothing."""
+    return np.divide(part, whole, out=np.zeros(np.shape(whole)), where=np.asarray(whole) != 0)
+
+
 def auc(labels: Labels, scores: Floats) -> float:
     """Return the area under the ROC curve of (n,) scores for label 1 against 0; NaN where a class is absent.
 
@@ -197,6 +190,21 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
+def paired_bootstrap(
+    differences: Mapping[str, Sequence[float]], *, draws: int = 1000, seed: int = 0
+) -> tuple[float, float]:
+    """Return the 95 % interval of the mean difference over bootstrap samples of whole patients.
+
+    `differences` holds, for every patient, the differences between two methods on each of the patient's images; the
+    mean is over images. NaN for fewer than two patients, from whom nothing can be said about others.
+    """
+    patients = np.repeat(list(differences), [len(values) for values in differences.values()])
+    if len(np.unique(patients)) < 2:
+        return math.nan, math.nan
+    values = np.concatenate([np.asarray(of_one, dtype=np.float64) for of_one in differences.values()])
+    return bootstrap_interval(patients, lambda sample: float(values[sample].mean()), draws=draws, seed=seed)
+
+
 def mean_and_deviation(values: Sequence[float]) -> dict[str, float]:
     """Return the mean and the sample standard deviation (0 for one value) of the finite values; NaN without any."""
     finite = np.asarray([value for value in values if math.isfinite(value)])
@@ -204,3 +212,9 @@ def mean_and_deviation(values: Sequence[float]) -> dict[str, float]:
         return {"mean": math.nan, "sd": math.nan}
     deviation = float(finite.std(ddof=1)) if len(finite) > 1 else 0.0
     return {"mean": float(finite.mean()), "sd": deviation}
+
+
+def over_images(rows: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """Return the mean and deviation of each figure over the images that have it, a row an image."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: mean_and_deviation([row[name] for row in rows if name in row]) for name in names}

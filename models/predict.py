@@ -175,7 +175,7 @@ class Cascade:
         return tiles
 
 
-def load_predictor(bundle: str | Path, device: str = "auto", precision: str = "auto") -> Predictor:
+def load_predictor(bundle: str | Path, device: str = "auto", precision: str = "auto", blend: float = 0.0) -> Predictor:
     """Return a bundle's network, ready on a device. What travels to workers is `functools.partial` of this.
 
     Parameters
@@ -186,6 +186,8 @@ def load_predictor(bundle: str | Path, device: str = "auto", precision: str = "a
         `auto` (the first CUDA device, else the CPU), `cpu`, `cuda` or `cuda:N`.
     precision
         `auto` (bf16 where the device computes it natively, else fp32), `fp32` or `bf16`.
+    blend
+        Share of the second weights of a super-resolver (`models.bundle.load_network`).
 
     Raises
     ------
@@ -195,12 +197,15 @@ def load_predictor(bundle: str | Path, device: str = "auto", precision: str = "a
         if there is no such device.
     """
     place = _choose_device(device)
-    return Predictor(read_card(bundle), load_network(bundle), place, _choose_precision(precision, place))
+    network = load_network(bundle, blend)
+    return Predictor(read_card(bundle), network, place, _choose_precision(precision, place))
 
 
-def load_cascade(bundles: Sequence[str | Path], device: str = "auto", precision: str = "auto") -> Cascade:
+def load_cascade(
+    bundles: Sequence[str | Path], device: str = "auto", precision: str = "auto", blend: float = 0.0
+) -> Cascade:
     """Return several super-resolution networks, one behind the other; the same bundle may come twice."""
-    loaded = {bundle: load_predictor(bundle, device, precision) for bundle in dict.fromkeys(bundles)}
+    loaded = {bundle: load_predictor(bundle, device, precision, blend) for bundle in dict.fromkeys(bundles)}
     return Cascade([loaded[bundle] for bundle in bundles])
 
 

@@ -9,6 +9,8 @@ from models.errors import BundleError, UnknownBundle
 
 CARD_FILE = "card.json"
 WEIGHTS_FILE = "model.safetensors"
+GAN_FILE = "gan.safetensors"
+"""The second weights of a super-resolution bundle, trained against an adversary; few bundles have them."""
 SHIPPED = Path(__file__).parent / "bundles"
 
 

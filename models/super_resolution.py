@@ -2,8 +2,9 @@
 
 Ledig et al. 2017, "Photo-realistic single image super-resolution using a generative adversarial network": a wide first
 convolution, residual blocks at the input's resolution, sub-pixel upsampling by 2 as often as needed, a wide last
-convolution. Two options of Lim et al. 2017 (EDSR) serve tile-wise work: no batch normalisation, and a bicubic skip from
-input to output, so that the network learns only what bicubic interpolation misses.
+convolution. Options of its successors serve tile-wise work: no batch normalisation (Lim et al. 2017, EDSR), a bicubic
+skip from input to output, so that the network learns only what bicubic interpolation misses, and a direct tail (Shi et
+al. 2016, ESPCN), which leaves nothing to be computed at the output's resolution.
 """
 
 from __future__ import annotations
@@ -35,6 +36,10 @@ class SuperResolverConfig:
     tail_kernel: int = 9
     residual: Literal["none", "bicubic"] = "none"
     """`none`: the tail draws the image through tanh; `bicubic`: the tail draws what is added to the enlarged input."""
+    upsampling: Literal["progressive", "direct"] = "progressive"
+    """`progressive`: twice the side as often as needed, then the tail; `direct`: the tail draws all output pixels that
+    lie in one of the input at once, and sub-pixel shuffling puts them in their places."""
+    activation: Literal["prelu", "relu"] = "prelu"
     res_scale: float = 1.0
     """Factor on what a residual block adds."""
 
@@ -47,6 +52,8 @@ class SuperResolverConfig:
             "head_kernel": self.head_kernel in (1, 3, 5, 7, 9),
             "tail_kernel": self.tail_kernel in (1, 3, 5, 7, 9),
             "residual": self.residual in ("none", "bicubic"),
+            "upsampling": self.upsampling in ("progressive", "direct"),
+            "activation": self.activation in ("prelu", "relu"),
             "res_scale": 0 < self.res_scale <= 2,
         }
         wrong = [f"{name}={getattr(self, name)!r}" for name, holds in ranges.items() if not holds]
@@ -56,18 +63,21 @@ class SuperResolverConfig:
 
 
 class ResidualBlock(nn.Module):
-    """Convolution, PReLU, convolution, added to the input: (n, c, y, x) to the same shape."""
+    """Convolution, activation, convolution, added to the input: (n, c, y, x) to the same shape."""
 
-    def __init__(self, channels: int, norm: str, res_scale: float) -> None:
+    def __init__(self, config: SuperResolverConfig) -> None:
         super().__init__()
-        self.conv1 = _normed_convolution(channels, norm)
-        self.act = nn.PReLU()
-        self.conv2 = _normed_convolution(channels, norm)
-        self.res_scale = res_scale
+        self.conv1 = _normed_convolution(config.channels, config.norm)
+        self.act = _activation(config)
+        self.conv2 = _normed_convolution(config.channels, config.norm)
+        self.res_scale = config.res_scale
 
     def begin_small(self) -> None:
-        """Scale the drawn weights by 0.1: without normalisation the sum over many blocks would grow too large."""
-        for parameter in (*self.conv1.parameters(), *self.conv2.parameters()):
+        """Scale what the branch draws by 0.1: without normalisation the sum over many blocks would grow too large.
+
+        Only the second convolution: with both, a branch begins a hundred times too weak and hardly learns.
+        """
+        for parameter in self.conv2.parameters():
             parameter.mul_(0.1)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -100,14 +110,13 @@ class SuperResolver(nn.Module):
     def __init__(self, config: SuperResolverConfig) -> None:
         super().__init__()
         self.config = config
-        channels = config.channels
-        self.head = nn.Sequential(convolution(3, channels, config.head_kernel), nn.PReLU())
-        self.body = nn.Sequential(
-            *(ResidualBlock(channels, config.norm, config.res_scale) for _ in range(config.blocks))
-        )
+        channels, direct = config.channels, config.upsampling == "direct"
+        self.head = nn.Sequential(convolution(3, channels, config.head_kernel), _activation(config))
+        self.body = nn.Sequential(*(ResidualBlock(config) for _ in range(config.blocks)))
         self.neck = _normed_convolution(channels, config.norm)
-        self.up = nn.Sequential(*(Upsampling(channels) for _ in range(config.scale.bit_length() - 1)))
-        self.tail: nn.Module = convolution(channels, 3, config.tail_kernel)
+        doublings = 0 if direct else config.scale.bit_length() - 1
+        self.up = nn.Sequential(*(Upsampling(channels) for _ in range(doublings)))
+        self.tail: nn.Module = convolution(channels, 3 * config.scale**2 if direct else 3, config.tail_kernel)
         self._begin()
 
     @torch.no_grad()
@@ -118,13 +127,17 @@ class SuperResolver(nn.Module):
                 begin_icnr(module.conv, 2)
             elif isinstance(module, ResidualBlock) and self.config.norm == "none":
                 module.begin_small()
-        if self.config.residual == "bicubic":  # begin close to plain bicubic interpolation
+        if self.config.residual == "bicubic":  # begin as plain bicubic interpolation
             for parameter in self.tail.parameters():
-                parameter.mul_(0.1)
+                parameter.zero_()
+        elif self.config.upsampling == "direct" and isinstance(self.tail, nn.Conv2d):
+            begin_icnr(self.tail, self.config.scale)
 
     def forward(self, image: Tensor) -> Tensor:
         """Map (n, 3, y, x) in [0, 1] to (n, 3, scale y, scale x) of the same type, whatever type the weights have."""
         drawn: Tensor = self.tail(self.up(self._features(image.to(weight_type(self))))).to(image.dtype)
+        if self.config.upsampling == "direct":
+            drawn = functional.pixel_shuffle(drawn, self.config.scale)
         if self.config.residual == "none":
             return (torch.tanh(drawn) + 1) / 2
         return drawn + enlarge_bicubic(image, self.config.scale)
@@ -146,6 +159,10 @@ def enlarge_bicubic(image: Tensor, scale: int) -> Tensor:
         image, scale_factor=float(scale), mode="bicubic", align_corners=False, antialias=True
     )
     return enlarged
+
+
+def _activation(config: SuperResolverConfig) -> nn.Module:
+    return nn.PReLU() if config.activation == "prelu" else nn.ReLU()
 
 
 def _normed_convolution(channels: int, norm: str) -> nn.Sequential:

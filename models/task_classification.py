@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from models.evaluate import CLASSIFICATION_PROTOCOL, Figures, evaluate_classific
 from models.hybrid_resnet import HybridResNet
 from models.losses import hybrid_cross_entropy, patch_cross_entropy
 from models.train_config import TrainConfig, from_table
+from models.turns import Rival, Turn, alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,14 @@ class ClassificationTask:
         drawn = [draw_patch(self.train_patches, self.by_class, self.options.stain, rng) for _ in range(count)]
         images, labels = zip(*drawn, strict=True)
         return {"image": torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2), "label": torch.tensor(labels)}
+
+    def rivals(self) -> dict[str, Rival]:
+        """Nobody."""
+        return {}
+
+    def turns(self) -> Sequence[Turn]:
+        """Every step is the network's."""
+        return alone(self.loss)
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
         """Return the smoothed cross-entropy, of all heads where the network has several."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from models.evaluate import NUCLEI_PROTOCOL, Figures, evaluate_nuclei
 from models.instances import InstanceStep
 from models.losses import contour_dice, nuclei_cross_entropy, soft_dice
 from models.train_config import TrainConfig, from_table
+from models.turns import Rival, Turn, alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +58,14 @@ class NucleiTask:
         drawn = [draw_nuclei(self.sets, self.options.crop_px, self.augmentation, rng) for _ in range(count)]
         images, classes = (torch.from_numpy(np.stack(arrays)) for arrays in zip(*drawn, strict=True))
         return {"image": images.permute(0, 3, 1, 2), "classes": classes}
+
+    def rivals(self) -> dict[str, Rival]:
+        """Nobody."""
+        return {}
+
+    def turns(self) -> Sequence[Turn]:
+        """Every step is the network's."""
+        return alone(self.loss)
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
         """Return weighted cross-entropy + soft Dice of the nuclei."""

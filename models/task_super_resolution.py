@@ -1,21 +1,35 @@
-"""The super-resolution task: pairs, L1, PSNR."""
+"""The super-resolution task: pairs, losses of pixels and features, PSNR."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from models.architectures import resolve
+from models.augment import ANY, UPRIGHT
 from models.batches import Batch, Better, network_input
-from models.data_super_resolution import Pair, PairSet, draw_pair, read_pairs
-from models.evaluate import SUPER_RESOLUTION_PROTOCOL, evaluate_super_resolution
-from models.losses import l1
+from models.data_super_resolution import draw_pair, read_sets
+from models.device import pick_device
+from models.edsr_ise import EdsrIse
+from models.evaluate_super_resolution import SUPER_RESOLUTION_PROTOCOL, evaluate_super_resolution
+from models.losses import l1, mse, tv
+from models.pairs import Pair, PairSet
+from models.perceptual import DEFAULT_ENCODER, Encoder, load_encoder, perceptual_distance, perceptual_loss
+from models.slide_reader import OpenSlide, open_tiff
 from models.train_config import TrainConfig, from_table
+from models.turns import Rival, Turn, alone
+from models.wide_activation import WideActivation
+
+FITTED_CROPS = 32
+"""Crops of tissue from which gates and anchors are fixed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,29 +40,92 @@ class SuperResolutionOptions:
     """Side of the crops at the output's resolution."""
     validation_px: int = 512
     """Side of the middle of each validation image that is looked at."""
+    stain: float = 0.0
+    """Strength of the stain jitter."""
+    orientations: Literal["upright", "any"] = "upright"
+    """How crops are turned: not by quarters, since JPEG often halves colour along x alone; or in all eight ways."""
+    losses: dict[str, float] = field(default_factory=lambda: {"l1": 1.0})
+    """Keyword arguments of `LossWeights`."""
+    encoder: str = DEFAULT_ENCODER
+    """What the perceptual loss compares features of: a bundle, or a safetensors file of VGG19's weights."""
+    judge: str = DEFAULT_ENCODER
+    """What the perceptual distance of the card is measured by; best one that no loss looks at. `none` for none."""
+    adversary: dict[str, Any] = field(default_factory=dict)
+    """Keyword arguments of `AdversaryOptions`; without them there is no adversary."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossWeights:
+    """What each loss of the generator weighs; images are on [0, 1]."""
+
+    l1: float = 0.0
+    mse: float = 0.0
+    tv: float = 0.0
+    perceptual: float = 0.0
+    adversarial: float = 0.0
+
+    def __post_init__(self) -> None:
+        weights = (self.l1, self.mse, self.tv, self.perceptual, self.adversarial)
+        if min(weights) < 0 or not max(weights):
+            msg = "losses cannot weigh less than 0, and one must weigh something"
+            raise ValueError(msg)
 
 
 class SuperResolutionTask:
-    """Learn to undo the antialiased bicubic reduction, by L1."""
+    """Learn to undo a reduction, by losses of pixels and of an encoder's features."""
 
     better: Better = None
 
-    def __init__(self, config: TrainConfig) -> None:
+    def __init__(self, config: TrainConfig, open_slide: OpenSlide = open_tiff) -> None:
         self.options = from_table(SuperResolutionOptions, config.options, config.name)
-        self.scale = int(config.network.get("scale", 2))
-        root = Path(config.data_root)
-        self.sets: list[PairSet] = [read_pairs(one, root, self.scale, config.seed) for one in config.sources]
+        self.weights = from_table(LossWeights, self.options.losses, config.name)
+        self.device = pick_device(config.device)
+        self._encoder = load_encoder(self.options.encoder).to(self.device) if self.weights.perceptual else None
+        self.scale = int(resolve(config.architecture, config.network)[1].get("scale", 2))
+        root, crop_px = Path(config.data_root), self.options.crop_px
+        self.sets: list[PairSet] = read_sets(config.sources, root, self.scale, config.seed, crop_px, open_slide)
         self.names = [one.name for one in config.sources]
 
     def draw(self, rng: np.random.Generator, count: int) -> Batch:
         """Return `count` crops: `low` and `high`, (n, 3, y, x) uint8."""
-        drawn = [draw_pair(self.sets, self.options.crop_px, self.scale, rng) for _ in range(count)]
+        options, orientations = self.options, UPRIGHT if self.options.orientations == "upright" else ANY
+        drawn = [
+            draw_pair(self.sets, options.crop_px, self.scale, rng, stain=options.stain, orientations=orientations)
+            for _ in range(count)
+        ]
         low, high = (torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2) for images in zip(*drawn, strict=True))
         return {"low": low, "high": high}
 
+    def rivals(self) -> dict[str, Rival]:
+        """Nobody."""
+        return {}
+
+    def turns(self) -> Sequence[Turn]:
+        """Every step is the network's."""
+        return alone(self.loss)
+
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
-        """Return the mean absolute error on [0, 1]."""
-        return l1(network(batch["low"].float() / 255), batch["high"].float() / 255)
+        """Return the weighted sum of the losses of what the network draws."""
+        return self.likeness(network(batch["low"].float() / 255), batch["high"].float() / 255)
+
+    def likeness(self, drawn: Tensor, truth: Tensor) -> Tensor:
+        """Return the weighted sum of the losses that need no adversary, of (n, 3, y, x) on [0, 1]."""
+        parts = {
+            "l1": lambda: l1(drawn, truth),
+            "mse": lambda: mse(drawn, truth),
+            "tv": lambda: tv(drawn),
+            "perceptual": lambda: perceptual_loss(self.encoder, drawn, truth),
+        }
+        weighted = [weight * parts[name]() for name in parts if (weight := getattr(self.weights, name))]
+        return sum(weighted, torch.zeros((), device=drawn.device))
+
+    @property
+    def encoder(self) -> Encoder:
+        """The perceptual loss's."""
+        if self._encoder is None:
+            msg = "no perceptual loss was asked for"
+            raise ValueError(msg)
+        return self._encoder
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Return PSNR and its gain over bicubic on the middle of the validation images."""
@@ -63,10 +140,20 @@ class SuperResolutionTask:
         y, x = (length // 2 for length in pair.low.shape[:2])
         low = (slice(max(y - half, 0), y + half), slice(max(x - half, 0), x + half))
         high = tuple(slice(side.start * self.scale, side.stop * self.scale) for side in low)
-        return Pair(pair.name, pair.high[high], pair.low[low])
+        return Pair(pair.name, pair.high[high], pair.low[low], pair.patient)
 
     def finish(self, network: nn.Module) -> None:
-        """Nothing is fitted after the training."""
+        """Give a network that looks at whole images (gates, anchors) constants in their place, from training images.
+
+        Without them it could not work tile by tile.
+        """
+        side_px, rng = self.options.crop_px // self.scale * self.scale, np.random.default_rng(0)
+        drawn = [draw_pair(self.sets, side_px, self.scale, rng)[0] for _ in range(FITTED_CROPS)]
+        match network:
+            case EdsrIse() if network.config.se != "none":
+                network.freeze_gates(network_input(network, np.stack(drawn)))
+            case WideActivation() if network.config.attention == "anchor":
+                network.fix_anchors(network_input(network, np.stack(drawn)))
 
     def card_fields(self) -> dict[str, Any]:
         """Return the card's fields that follow from the task."""
@@ -82,9 +169,11 @@ class SuperResolutionTask:
     def test(self, network: nn.Module) -> dict[str, Any]:
         """Return the card's metrics: each source's held-out images, beside bicubic interpolation."""
         test, baseline = {}, {}
+        judge = None if self.options.judge == "none" else load_encoder(self.options.judge).to(self.device)
+        distance = partial(perceptual_distance, judge) if judge else None
         for name, one in zip(self.names, self.sets, strict=True):
             if one.test:
-                figures = evaluate_super_resolution(one.test, lambda low: enlarge(network, low), self.scale)
+                figures = evaluate_super_resolution(one.test, lambda low: enlarge(network, low), self.scale, distance)
                 test[name], baseline[name] = figures
         protocol = SUPER_RESOLUTION_PROTOCOL.format(border=self.scale)
         return {"protocol": protocol, "test": test, "baseline": {"method": "bicubic interpolation", **baseline}}

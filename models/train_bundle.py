@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import nn
 
-from models.bundle import ARCHITECTURES, write_bundle
+from models.architectures import ARCHITECTURES, resolve
+from models.bundle import add_gan, load_network, write_bundle
 from models.card import Card
 from models.checkpoint import Progress, load
 from models.errors import TrainingError
@@ -22,25 +23,54 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 
+CONFIG_FILES = {"model": "train.toml", "gan": "train.gan.toml"}
+
+
 def build(config: TrainConfig) -> nn.Module:
     """Return the network that a config describes, with fresh weights.
 
     Raises
     ------
     TrainingError
-        if there is no such architecture, it does not do the task, or its parameters are wrong.
+        if there is no such architecture or named option, it does not do the task, or its parameters are wrong.
     """
-    architecture = ARCHITECTURES.get(config.architecture)
+    name, parameters = resolve(config.architecture, config.network)
+    architecture = ARCHITECTURES.get(name)
     if architecture is None or config.task not in architecture.tasks:
         known = ", ".join(name for name, one in ARCHITECTURES.items() if config.task in one.tasks)
         what = f"{config.name}: architecture {config.architecture!r} does not do {config.task}"
-        raise TrainingError(what, f"Take one of {known}.")
-    parameters = from_table(architecture.config, config.network, config.name)  # type: ignore[arg-type]
-    return architecture.network(parameters)
+        raise TrainingError(what, f"Take one of {known}, or one of their named options.")
+    return architecture.network(from_table(architecture.config, parameters, config.name))  # type: ignore[arg-type]
+
+
+def begin(config: TrainConfig) -> nn.Module:
+    """Return the network that a config describes, with the weights that it is to begin with.
+
+    Those of `config.begin` go in wherever name and shape agree, so that a network for x8 can begin with the body of one
+    for x4.
+
+    Raises
+    ------
+    TrainingError
+        if none agrees, or under half of the weights do.
+    """
+    network = build(config)
+    if config.begin:
+        given, wanted = load_network(config.begin).state_dict(), network.state_dict()
+        shapes = {name: tensor.shape for name, tensor in wanted.items()}
+        fitting = {name: tensor for name, tensor in given.items() if shapes.get(name) == tensor.shape}
+        if sum(map(torch.numel, fitting.values())) < 0.5 * sum(map(torch.numel, wanted.values())):
+            what = f"begins with {config.begin}, which has another network's weights"
+            raise TrainingError.about(config.name, what, "Begin with a bundle of the same architecture and width.")
+        network.load_state_dict(wanted | fitting)
+    return network
 
 
 def write_trained(config: TrainConfig, out: Path, work: Path, task: Task | None = None) -> Card:
-    """Write the bundle of the last checkpoint in `work`, be the training through or not, and return its card."""
+    """Write the bundle of the last checkpoint in `work`, be the training through or not, and return its card.
+
+    The training file goes beside the weights: how they were made, beside what was made.
+    """
     checkpoint = load(work)
     if checkpoint is None:
         raise TrainingError.about(work, "holds no checkpoint", "Train first, or name the training's folder.")
@@ -51,8 +81,15 @@ def write_trained(config: TrainConfig, out: Path, work: Path, task: Task | None 
     with torch.no_grad():
         task.finish(network)
         _round_to_half(network)
-        metrics = task.test(network)
-    return write_bundle(out, network, _card(config, task, network, checkpoint.progress, metrics))
+        metrics: dict[str, Any] = _rounded(task.test(network))  # type: ignore[assignment]
+    training = _training(config, task, checkpoint.progress)
+    if config.weights == "gan":
+        card = add_gan(out, network, training, metrics)
+    else:
+        card = write_bundle(out, network, _card(config, task, network, training, metrics))
+    if config.text:
+        (out / CONFIG_FILES[config.weights]).write_text(config.text, encoding="utf-8")
+    return card
 
 
 @torch.no_grad()
@@ -63,16 +100,14 @@ def _round_to_half(network: nn.Module) -> None:
             tensor.copy_(tensor.half())
 
 
-def _card(config: TrainConfig, task: Task, network: nn.Module, progress: Progress, metrics: dict[str, object]) -> Card:
+def _training(config: TrainConfig, task: Task, progress: Progress) -> dict[str, Any]:
+    """Return what a card tells of a training."""
     schedule = config.schedule
-    fields = task.card_fields()
-    stride_px = int(getattr(network, "stride_px", 1))
-    dense = config.task != "classification"
-    radius_px = receptive_radius_px(network, scale=fields.get("scale") or 1, stride_px=stride_px) if dense else None
-    training = {
+    return {
         "data": [{"name": one.name, "licence": one.licence} for one in config.sources],
         "split": "by patient",
         **task.split(),
+        "begun_with": config.begin or None,
         "iterations": progress.best_iteration or progress.iteration,
         "batch": schedule.batch,
         "seed": config.seed,
@@ -81,17 +116,26 @@ def _card(config: TrainConfig, task: Task, network: nn.Module, progress: Progres
         "ema_decay": schedule.ema_decay,
         "precision": config.precision,
     }
+
+
+def _card(
+    config: TrainConfig, task: Task, network: nn.Module, training: dict[str, Any], metrics: dict[str, Any]
+) -> Card:
+    fields = task.card_fields()
+    stride_px = int(getattr(network, "stride_px", 1))
+    dense = config.task != "classification"
+    radius_px = receptive_radius_px(network, scale=fields.get("scale") or 1, stride_px=stride_px) if dense else None
     return Card(
         name=config.name,
         task=config.task,
-        architecture=config.architecture,
+        architecture=resolve(config.architecture, config.network)[0],
         parameters=asdict(cast("DataclassInstance", network.config)),
         mpp=config.mpp,
         receptive_radius_px=radius_px,
         stride_px=stride_px,
         licence=config.licence,
         training=training,
-        metrics=_rounded(metrics),  # type: ignore[arg-type]
+        metrics=metrics,
         limits=config.limits,
         **fields,
     )

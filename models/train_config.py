@@ -9,8 +9,9 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, NoReturn, TypeVar
+from typing import Any, Literal, NoReturn, TypeVar, get_args
 
+from models.degrade import Degradation
 from models.errors import TrainingError
 
 CURE = "Correct the training file; `models/bundles/*/train.toml` are examples that work."
@@ -40,6 +41,34 @@ class SourceConfig:
     test_share: float = 0.0
     train_width: float = 1.0
     """Slides: the share of the width, from the left, that training reads; the rest is the test."""
+    degradation: Degradation = "bicubic_aa"
+    """Super-resolution: how the small image of a pair is made; `pyramid`, for slides, reads the slide's lower level."""
+    slide_mpp: float | None = None
+    """Slides: um per level-0 px, where the file does not say or says it wrongly."""
+    mpp: float | None = None
+    """Slides: um per px of the large images; without it, level 0 as it is."""
+    least_tissue: float = 0.5
+    """Slides: least share of tissue in a field that is used."""
+    sharpest_db: float = 38.0
+    """Slides: fields that survive a bicubic round trip by 2 with a higher PSNR hold no detail at their own px, and are
+    dropped; raise it to train on a soft slide nevertheless."""
+    cache_mib: int = 2048
+    """Super-resolution: memory for decoded pairs of this source; what exceeds it is read again when drawn."""
+
+    def __post_init__(self) -> None:
+        ranges = {
+            "train_width": 0 <= self.train_width <= 1,
+            "degradation": self.degradation in get_args(Degradation),
+            "slide_mpp": self.slide_mpp is None or self.slide_mpp > 0,
+            "mpp": self.mpp is None or self.mpp > 0,
+            "least_tissue": 0 <= self.least_tissue <= 1,
+            "sharpest_db": self.sharpest_db > 0,
+            "cache_mib": self.cache_mib >= 0,
+        }
+        wrong = [f"{name}={getattr(self, name)!r}" for name, holds in ranges.items() if not holds]
+        if wrong:
+            msg = f"the source {self.name} cannot have {', '.join(wrong)}"
+            raise ValueError(msg)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +78,11 @@ class ScheduleConfig:
     iterations: int
     batch: int
     learning_rate: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Of Adam: how long it remembers gradients, and their squares."""
     weight_decay: float = 1e-4
+    accumulate: int = 1
+    """Parts in which a batch is worked through, one after the other, where it does not fit memory at once."""
     warmup: int = 50
     """Iterations over which the learning rate rises from 0."""
     ema_decay: float = 0.999
@@ -67,6 +100,8 @@ class ScheduleConfig:
         ranges = {
             "iterations": self.iterations >= 1,
             "batch": self.batch >= 1,
+            "betas": len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas),
+            "accumulate": 1 <= self.accumulate <= self.batch,
             "learning_rate": 0 < self.learning_rate < 10,
             "weight_decay": 0 <= self.weight_decay < 10,
             "warmup": self.warmup >= 0,
@@ -99,6 +134,11 @@ class TrainConfig:
     options: Mapping[str, Any] = field(default_factory=dict)
     sources: tuple[SourceConfig, ...]
     schedule: ScheduleConfig
+    begin: str = ""
+    """Bundle whose weights the network begins with, as far as names and shapes agree: a shipped name or a path."""
+    weights: Literal["model", "gan"] = "model"
+    """What becomes of the weights: a bundle's own, or the second ones, trained against an adversary, of the bundle that
+    is there already (super-resolution only; `histoloom run --sr-blend` mixes the two)."""
     seed: int = 0
     device: str = "auto"
     """`auto`, `cpu` or `cuda[:N]`."""
@@ -106,6 +146,8 @@ class TrainConfig:
     """bf16: autocast; the weights stay fp32."""
     data_root: str = "."
     """Folder that the sources' paths start from."""
+    text: str = ""
+    """The training file, word for word; it lies beside the weights that it made."""
 
     def __post_init__(self) -> None:
         if not self.sources:
@@ -127,7 +169,8 @@ def read_config(path: str | Path) -> TrainConfig:
     """
     path = Path(path)
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        table = tomllib.loads(text)
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise TrainingError.about(path, f"cannot be read ({error})", CURE) from error
     sources = table.pop("sources", [])
@@ -136,7 +179,7 @@ def read_config(path: str | Path) -> TrainConfig:
         "sources": tuple(from_table(SourceConfig, one, path) for one in sources),
         "schedule": from_table(ScheduleConfig, schedule, path),
     }
-    config = from_table(TrainConfig, table | nested, path)
+    config = from_table(TrainConfig, table | nested | {"text": text}, path)
     return config.at(path.parent / config.data_root)
 
 

@@ -26,6 +26,11 @@ class SlideConfig:
     """Resolution that nuclei are segmented at; decides the super-resolution factor."""
     sr: str = "auto"
     """A bundle's name or path, `auto` (where the slide is too coarse) or `none`."""
+    sr_blend: float = 0.0
+    """0: super-resolution by weights that were trained for truth; 1: by those trained against an adversary, which draw
+    sharper pictures and make detail up; between: by a mixture of both."""
+    measure_blended: bool = False
+    """Whether nuclei and patches may be measured where `sr_blend` is above 0."""
     nuclei: str = "nuclei-unet"
     """A bundle's name or path, or `none`."""
     classifiers: tuple[str, ...] = ("idc-hybrid",)
@@ -46,6 +51,11 @@ class SlideConfig:
             least, most = PLAUSIBLE_MPP
             if value is not None and not least <= value <= most:
                 _refuse(name, value, f"um per pixel lie between {least:g} and {most:g}")
+        if not 0 <= self.sr_blend <= 1:
+            _refuse("sr_blend", self.sr_blend, "a share from 0 to 1")
+        if self.sr_blend and not self.measure_blended and (self.nuclei != "none" or self.classifiers):
+            wanted = "0 where nuclei or patches are measured: --nuclei none --classifier none, or --measure-blended"
+            _refuse("sr_blend", self.sr_blend, wanted)
         if self.core_px < CHUNK_PX or self.core_px % CHUNK_PX:
             _refuse("core_px", self.core_px, f"a core is a whole number of chunks: a multiple of {CHUNK_PX}")
         for name, choices in (("precision", Precision), ("reader", ReaderName), ("ngff", NgffVersion)):

@@ -25,13 +25,13 @@ def stepped(seed: int) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
 def test_network_optimiser_and_progress_come_back(tmp_path: Path) -> None:
     network, optimiser = stepped(1)
     progress = Progress(iteration=2, seconds=1.5, best=0.3, best_iteration=1, settings="{}")
-    save(tmp_path, progress, optimiser, network=network.state_dict(), best={})
+    save(tmp_path, progress, {"network": optimiser}, {"network": network.state_dict(), "best": {}})
     other, fresh = stepped(2)
     found = load(tmp_path)
     assert found is not None
     assert found.progress == progress
     assert found.part("best") == {}
-    found.restore(other, fresh)
+    found.restore("network", other, fresh)
     assert all(
         torch.equal(one, two)
         for one, two in zip(network.state_dict().values(), other.state_dict().values(), strict=True)
@@ -42,6 +42,31 @@ def test_network_optimiser_and_progress_come_back(tmp_path: Path) -> None:
 
 def test_an_empty_folder_holds_no_checkpoint(tmp_path: Path) -> None:
     assert load(tmp_path) is None
+
+
+def test_players_keep_their_own_moments_apart(tmp_path: Path) -> None:
+    players = {name: stepped(seed) for name, seed in (("network", 1), ("critic", 2))}
+    states = {name: network.state_dict() for name, (network, _) in players.items()}
+    save(tmp_path, Progress(), {name: optimiser for name, (_, optimiser) in players.items()}, states)
+    found = load(tmp_path)
+    assert found is not None
+    for name, (network, optimiser) in players.items():
+        other, fresh = stepped(3)
+        found.restore(name, other, fresh)
+        assert torch.equal(next(other.parameters()), next(network.parameters()))
+        one, two = (next(iter(each.state_dict()["state"].values()))["exp_avg"] for each in (optimiser, fresh))
+        assert torch.equal(one, two)
+
+
+def test_a_disk_that_refuses_leaves_the_checkpoint_before(tmp_path: Path) -> None:
+    network, optimiser = stepped(1)
+    save(tmp_path, Progress(iteration=1), {"network": optimiser}, {"network": network.state_dict()})
+    (tmp_path / f"{FILE}.part").mkdir()  # what no file can be written over, as on a full disk
+    with pytest.raises(TrainingError, match=f"{FILE}: the checkpoint of iteration 2 cannot be written"):
+        save(tmp_path, Progress(iteration=2), {"network": optimiser}, {"network": network.state_dict()})
+    found = load(tmp_path)
+    assert found is not None
+    assert found.progress.iteration == 1
 
 
 def test_a_damaged_checkpoint_is_an_error_that_names_it(tmp_path: Path) -> None:

@@ -4,31 +4,8 @@ import numpy as np
 import pytest
 
 from models.data_nuclei import LabelledImage
-from models.data_super_resolution import enlarge_bicubic, make_pair
-from models.evaluate import evaluate_classification, evaluate_nuclei, evaluate_super_resolution
-from tests.models.examples import tissue
+from models.evaluate import evaluate_classification, evaluate_nuclei
 from tests.models.test_instances import certain, discs
-
-
-def test_bicubic_gains_nothing_over_bicubic() -> None:
-    pairs = [make_pair("a", tissue(128, 128), 2), make_pair("b", tissue(128, 96), 2)]
-    network, bicubic = evaluate_super_resolution(pairs, lambda low: enlarge_bicubic(low, 2), 2)
-    assert network["psnr_rgb_gain"] == {"mean": 0, "sd": 0}
-    assert network["psnr_y"] == bicubic["psnr_y"]
-    assert 20 < bicubic["psnr_rgb"]["mean"] < 50
-    assert 0.5 < bicubic["ssim_rgb"]["mean"] < 1
-
-
-def test_the_border_does_not_count() -> None:
-    pair = make_pair("a", tissue(64, 64), 2)
-
-    def wrong_at_the_border(_: object) -> np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]:
-        drawn = pair.high.copy()
-        drawn[:2] = drawn[-2:] = 0
-        return drawn.astype(np.uint8)
-
-    network, _ = evaluate_super_resolution([pair], wrong_at_the_border, 2)
-    assert network["ssim_rgb"]["mean"] == pytest.approx(1)
 
 
 def test_a_perfect_nuclei_network_beats_the_empty_answer() -> None:
@@ -57,6 +34,8 @@ def test_always_the_commonest_class_is_half_right_in_balance() -> None:
     assert network["confusion"] == [[30, 0], [0, 10]]
     assert network["ece"] == pytest.approx(0.1, abs=1e-6)
     assert network["patients"] == 10
+    assert network["kappa"] == network["f1"] == network["precision"] == network["specificity"] == 1
+    assert commonest["kappa"] == 0
     assert commonest["balanced_accuracy"] == 0.5
     assert commonest["auc"] == 0.5
     assert commonest["accuracy"] == 0.75

@@ -10,9 +10,11 @@ from models.losses import (
     contour_dice,
     hybrid_cross_entropy,
     l1,
+    mse,
     nuclei_cross_entropy,
     patch_cross_entropy,
     soft_dice,
+    tv,
 )
 
 WEIGHTS = torch.tensor([1.0, 1.0, 2.0])
@@ -28,6 +30,29 @@ def example() -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_l1_is_the_mean_absolute_difference() -> None:
     assert float(l1(torch.tensor([0.0, 1.0]), torch.tensor([0.5, 0.0]))) == 0.75
+
+
+def test_mse_is_the_mean_squared_difference() -> None:
+    assert float(mse(torch.tensor([0.0, 1.0]), torch.tensor([0.5, 0.0]))) == 0.625
+
+
+def test_tv_is_its_formula_px_by_px() -> None:
+    image = torch.rand(2, 3, 4, 5, generator=torch.Generator().manual_seed(2))
+    along_y, along_x = [], []
+    for n, c, y, x in np.ndindex(2, 3, 4, 5):
+        if y:
+            along_y.append(float(image[n, c, y, x] - image[n, c, y - 1, x]) ** 2)
+        if x:
+            along_x.append(float(image[n, c, y, x] - image[n, c, y, x - 1]) ** 2)
+    assert (len(along_y), len(along_x)) == (2 * 3 * 3 * 5, 2 * 3 * 4 * 4)
+    assert float(tv(image)) == pytest.approx(2 * (np.mean(along_y) + np.mean(along_x)), rel=1e-5)
+
+
+def test_tv_is_as_large_however_much_of_a_texture_is_seen() -> None:
+    board = (torch.arange(64)[:, None] + torch.arange(64)) % 2 * 0.5
+    for side in (2, 16, 64):
+        assert float(tv(board[None, None, :side, :side].expand(3, 3, -1, -1))) == pytest.approx(2 * (0.25 + 0.25))
+    assert float(tv(torch.full((1, 3, 8, 8), 0.7))) == 0
 
 
 def test_nuclei_cross_entropy_is_its_formula_pixel_by_pixel() -> None:

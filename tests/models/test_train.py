@@ -15,11 +15,13 @@ from models import checkpoint
 from models.bundle import load_network, read_card
 from models.checkpoint import Progress
 from models.errors import TrainingError
+from models.learning_rate import rate, share_done
 from models.predict import load_predictor
 from models.tasks import build_task
-from models.train import Training, main, rate, share_done, train, update_mean
+from models.train import main, train
 from models.train_bundle import write_trained
 from models.train_config import ScheduleConfig, SourceConfig, TrainConfig
+from models.training import Training, update_mean
 from tests.models.examples import tissue
 from tests.models.test_instances import discs
 

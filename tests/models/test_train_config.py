@@ -49,6 +49,13 @@ def test_a_training_file_is_read_and_its_data_lie_beside_it(tmp_path: Path) -> N
         ("batch = 2", "batch = 0", "batch=0"),
         ("batch = 2", "batch = 2\nlearning_rate = -1.0", "learning_rate"),
         ('kind = "instances"', 'kind = "instances"\nmirror = true', "unknown key mirror"),
+        (
+            'kind = "instances"',
+            'kind = "slide"\ndegradation = "nearest"',
+            "the source s cannot have degradation='nearest'",
+        ),
+        ('kind = "instances"', 'kind = "slide"\ntrain_width = 75', "train_width=75"),
+        ('kind = "instances"', 'kind = "slide"\nmpp = 0.0\nsharpest_db = -1', r"mpp=0\.0, sharpest_db=-1"),
         ("[schedule]", "[schedule", "cannot be read"),
     ],
 )

@@ -1,0 +1,118 @@
+"""`histoloom evaluate`: what a bundle is worth on images of one's own."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(help="Measure bundles on images of your own.", no_args_is_help=True)
+
+Bundle = Annotated[str, typer.Option(help="A bundle that `histoloom models` lists, or its folder.")]
+Images = Annotated[Path, typer.Option(help="Folder of images.")]
+Out = Annotated[Path | None, typer.Option(help="File for the figures, image by image, as JSON.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda[:N].")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
+
+
+@app.command()
+def superresolution(
+    bundle: Annotated[str, typer.Option(help="A bundle's name or folder; bicubic for the baseline alone.")],
+    images: Annotated[Path, typer.Option(help="Folder of images at the output's resolution.")],
+    scale: Annotated[int, typer.Option(help="Output side over input side: 2, 4, 8, 16.")],
+    out: Out = None,
+    degradation: Annotated[
+        str, typer.Option(help="How the input is made: bicubic_aa, bilinear_aa, box_jpeg, blur_noise_jpeg.")
+    ] = "bicubic_aa",
+    sr_blend: Annotated[float, typer.Option(help="Share of the weights trained against an adversary, 0 to 1.")] = 0.0,
+    patient: Annotated[
+        str, typer.Option(help="Expression whose first group is the patient in a file's name.")
+    ] = "(.+)",
+    encoder: Annotated[
+        str | None, typer.Option(help="Measure the perceptual distance by this bundle, or file of VGG19's weights.")
+    ] = None,
+    device: Device = "auto",
+    debug: Debug = False,
+) -> None:
+    """Reduce images, enlarge them again, compare."""
+    from flows.evaluation import evaluate_superresolution
+
+    _report(
+        lambda on_image: evaluate_superresolution(
+            bundle, images, scale, degradation=degradation, blend=sr_blend, patient=patient, encoder=encoder,
+            device=device, on_image=on_image,
+        ),
+        out, debug,
+    )  # fmt: skip
+
+
+@app.command()
+def nuclei(
+    bundle: Bundle,
+    images: Images,
+    labels: Annotated[Path, typer.Option(help="Folder of 16-bit instance PNG with the images' stems.")],
+    out: Out = None,
+    device: Device = "auto",
+    debug: Debug = False,
+) -> None:
+    """Segment images, compare instance by instance with labels."""
+    from flows.evaluation import evaluate_nuclei
+
+    _report(lambda on_image: evaluate_nuclei(bundle, images, labels, device=device, on_image=on_image), out, debug)
+
+
+@app.command()
+def classification(
+    images: Images,
+    index: Annotated[Path, typer.Option(help="CSV with columns file, patient, label.")],
+    bundle: Annotated[str | None, typer.Option(help="The classifier.")] = None,
+    predictions: Annotated[
+        Path | None, typer.Option(help="Parquet with file and p_<class>: answers computed elsewhere.")
+    ] = None,
+    out: Out = None,
+    device: Device = "auto",
+    debug: Debug = False,
+) -> None:
+    """Classify patches, or take answers from elsewhere, and compare with labels."""
+    from flows.evaluation import evaluate_classification
+
+    _report(
+        lambda on_image: evaluate_classification(
+            images, index, bundle=bundle, predictions=predictions, device=device, on_image=on_image
+        ),
+        out, debug,
+    )  # fmt: skip
+
+
+def _report(evaluate: Callable[[Callable[[int, int], None]], dict[str, Any]], out: Path | None, debug: bool) -> None:
+    """Evaluate, print the table, write the file."""
+    from flows.evaluation_record import print_metrics
+    from models.errors import ModelError
+
+    try:
+        with _bar() as on_image:
+            metrics = evaluate(on_image)
+        if out is not None:
+            out.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    except (ModelError, OSError) as error:
+        if debug:
+            raise
+        print(error, file=sys.stderr)
+        raise typer.Exit(2) from None
+    print_metrics(metrics)
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[int, int], None]]:
+    """Show on stderr how many images are done."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bars:
+        bar = bars.add_task("images", total=None)
+        yield lambda done, count: bars.update(bar, completed=done, total=count)

@@ -1,0 +1,74 @@
+"""Patches that lie in files through a classifier, some at a time, so that any number fits into memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.errors import EvaluationError, UnreadableImage
+from models.evaluation_images import decode
+
+Classify = Callable[[NDArray[np.uint8]], NDArray[Any]]
+"""Maps patches (n, y, x, 3) uint8 to probabilities (n, k), as `models.predict.Predictor` does."""
+
+FILES_AT_ONCE = 256
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifiedFiles:
+    """Probabilities (n, k) of the files that could be read."""
+
+    probabilities: NDArray[np.float32]
+    read: tuple[int, ...]
+    """Which of the files these are, by their places in the list."""
+    skipped: tuple[tuple[int, UnreadableImage], ...]
+
+
+def classify_files(
+    classify: Classify,
+    files: Sequence[Path],
+    field_px: int,
+    on_image: Callable[[int, int], None] | None = None,
+    *,
+    at_once: int = FILES_AT_ONCE,
+) -> ClassifiedFiles:
+    """Return the probabilities of patches of `field_px` a side; `on_image` hears how many of how many are done.
+
+    Raises
+    ------
+    EvaluationError
+        if a patch has another size, or none can be read.
+    """
+    probabilities: list[NDArray[Any]] = []
+    read: list[int] = []
+    skipped: list[tuple[int, UnreadableImage]] = []
+    for start in range(0, len(files), at_once):
+        patches = []
+        for place, path in enumerate(files[start : start + at_once], start):
+            try:
+                patches.append(_decode_patch(path, field_px))
+                read.append(place)
+            except UnreadableImage as error:
+                skipped.append((place, error))
+        if patches:
+            probabilities.append(classify(np.stack(patches)))
+        if on_image:
+            on_image(min(start + at_once, len(files)), len(files))
+    if not probabilities:
+        what = f"none of {len(files)} patches can be read ({files[0].name} is the first)"
+        raise EvaluationError.about(files[0].parent, what, "Give image files, such as PNG or JPEG.")
+    return ClassifiedFiles(np.concatenate(probabilities), tuple(read), tuple(skipped))
+
+
+def _decode_patch(path: Path, field_px: int) -> NDArray[np.uint8]:
+    patch = decode(path)
+    height, width = patch.shape[:2]
+    if (height, width) != (field_px, field_px):
+        what = f"{width} x {height} px where the network takes {field_px} x {field_px}"
+        raise EvaluationError.about(path, what, "Cut or resample the patches to the card's field and um per px.")
+    return patch

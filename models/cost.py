@@ -1,0 +1,35 @@
+"""What a network costs: multiply-adds counted, milliseconds measured."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from models.predict import Predictor
+
+
+def multiply_adds(network: nn.Module, side_px: int) -> int:
+    """Return the multiply-adds of convolutions, products and attention for one input (1, 3, side_px, side_px).
+
+    Two floating-point operations each. Sums, activations and interpolation are not counted, as is usual.
+    """
+    image = torch.zeros(1, 3, side_px, side_px, device=next(network.parameters()).device)
+    counter = FlopCounterMode(display=False)
+    with torch.inference_mode(), counter:
+        network.eval()(image)
+    return int(counter.get_total_flops()) // 2
+
+
+def milliseconds(predictor: Predictor, side_px: int, repeats: int = 7) -> float:
+    """Return the median time of one tile of side_px px, pixels in and pixels out, after one that warms up."""
+    tile = np.random.default_rng(0).integers(0, 256, (1, side_px, side_px, 3), dtype=np.uint8)
+    took = []
+    for _ in range(repeats + 1):
+        start = time.perf_counter()
+        predictor(tile)
+        took.append(time.perf_counter() - start)
+    return 1000 * float(np.median(took[1:]))

@@ -1,0 +1,237 @@
+"""The loop: one for super-resolution, nuclei and classification, with a rival or without.
+
+Mixed precision (bf16 autocast) in channels-last order on the CPU and on CUDA alike; AdamW; a learning rate that warms
+up and falls as a cosine; a running mean of the weights, which is what is validated and shipped. Every batch is drawn
+from (seed, iteration) alone, so a training that is stopped and called again goes on where it was, and ends the same.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from copy import deepcopy
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from models.batches import Batch
+from models.checkpoint import Progress, load, save
+from models.device import pick_device
+from models.errors import TrainingError
+from models.learning_rate import rate, share_done
+from models.tasks import Task
+from models.train_bundle import begin
+from models.train_config import TrainConfig
+from models.training_log import Row, TrainingLog
+from models.turns import NETWORK, Turn
+
+Watch = Callable[[float, Row | None], None]
+"""Hears after every step what share of the training is done, and the row of figures where one was added."""
+
+
+@dataclass(frozen=True, slots=True)
+class Player:
+    """A network that learns, with what moves its weights."""
+
+    network: nn.Module
+    optimiser: torch.optim.Optimizer
+    learning_rate: float
+
+
+class Training:
+    """A training's moving parts: players, running mean, progress, log."""
+
+    def __init__(self, config: TrainConfig, task: Task, work: Path) -> None:
+        self.config, self.task, self.work = config, task, work
+        self.device = pick_device(config.device)
+        torch.manual_seed(config.seed)
+        self.network = begin(config)
+        self.players = self._players()
+        self.networks = {name: player.network for name, player in self.players.items()}
+        self.mean = deepcopy(self.network).eval().requires_grad_(False)
+        self.best: dict[str, Tensor] = {}
+        self.progress = Progress(settings=_settings(config))
+        self._resume()
+        self.log = TrainingLog(work, up_to_iteration=self.progress.iteration)
+
+    def _players(self) -> dict[str, Player]:
+        schedule, players = self.config.schedule, {}
+        ours = (self.network, schedule.learning_rate, schedule.betas)
+        others = {name: (one.network, one.learning_rate, one.betas) for name, one in self.task.rivals().items()}
+        for name, (network, learning_rate, betas) in ({NETWORK: ours} | others).items():
+            network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            optimiser = torch.optim.AdamW(
+                network.parameters(), learning_rate, betas=betas, weight_decay=schedule.weight_decay
+            )
+            players[name] = Player(network, optimiser, learning_rate)
+        return players
+
+    def _resume(self) -> None:
+        checkpoint = load(self.work)
+        if checkpoint is None:
+            return
+        if not same_training(checkpoint.progress.settings, self.progress.settings):
+            cure = "Train into another folder, or remove this one."
+            raise TrainingError.about(self.work, "holds a checkpoint of a training with other settings", cure)
+        for name, player in self.players.items():
+            checkpoint.restore(name, player.network, player.optimiser)
+        self.mean.load_state_dict(checkpoint.part("mean"))
+        self.best = checkpoint.part("best")
+        self.progress = replace(checkpoint.progress, settings=self.progress.settings)
+
+    def run(self, watch: Watch = lambda share, row: None) -> None:
+        """Train from the present iteration to the end, with checkpoints, log and curves."""
+        schedule, losses, saved = self.config.schedule, [], time.monotonic()
+        batches = _draw_ahead(self.task, self.config, self.progress.iteration)
+        while share_done(schedule, self.progress) < 1:
+            start, row = time.monotonic(), None
+            losses.append(self.step(next(batches)))
+            self.progress = self.progress.after(time.monotonic() - start)
+            share = share_done(schedule, self.progress)
+            if self.progress.iteration % schedule.validate_every == 0 or share >= 1:
+                row = self._look(_mean_of(losses))
+                losses.clear()
+            if time.monotonic() - saved > 60 * schedule.checkpoint_minutes:
+                self.save()
+                saved = time.monotonic()
+            watch(share, row)
+        self.save()
+
+    def step(self, batch: Batch) -> Row:
+        """Let every player take its turns on a batch, move the running mean, and return the losses."""
+        schedule = self.config.schedule
+        torch.manual_seed(self.config.seed + 1_000_003 * self.progress.iteration)  # dropout, the same when resumed
+        whole = {name: one.to(self.device) for name, one in batch.items()}
+        parts = [dict(zip(whole, part, strict=True)) for part in _split(whole, schedule.accumulate)]
+        losses = {turn.player: self._take(turn, parts) for turn in self.task.turns()}
+        update_mean(self.mean, self.network, schedule.ema_decay, self.progress.iteration)
+        return {"loss" if name == NETWORK else f"loss_{name}": loss for name, loss in losses.items()}
+
+    def _take(self, turn: Turn, parts: list[Batch]) -> float:
+        """Take one step of a player down the gradient of its loss, the mean over the parts of a batch."""
+        player, schedule = self.players[turn.player], self.config.schedule
+        for name, network in self.networks.items():
+            network.train()
+            network.requires_grad_(name == turn.player)
+        for group in player.optimiser.param_groups:
+            group["lr"] = player.learning_rate * rate(schedule, self.progress)
+        player.optimiser.zero_grad(set_to_none=True)
+        total, examples = 0.0, sum(_count(part) for part in parts)
+        for part in parts:
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
+                loss = turn.loss(self.networks, part) * (_count(part) / examples)
+            total += float(loss.detach())
+            self._refuse_no_number(total, turn.player)
+            loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(player.network.parameters(), schedule.clip_norm)
+        player.optimiser.step()
+        return total
+
+    def _refuse_no_number(self, loss: float, player: str) -> None:
+        if not math.isfinite(loss):
+            whose = "" if player == NETWORK else f" of the {player}"
+            what = f"{self.config.name}: the loss{whose} is {loss} at iteration {self.progress.iteration}"
+            raise TrainingError(what, f"Lower `learning_rate`; {self.work} holds the state before.")
+
+    def _look(self, losses: Row) -> Row:
+        with torch.no_grad():
+            figures = self.task.validate(self.mean)
+        row = {
+            "iteration": self.progress.iteration,
+            "minutes": self.progress.seconds / 60,
+            "learning_rate": self.players[NETWORK].optimiser.param_groups[0]["lr"],
+        }
+        row |= losses | figures
+        self.log.add(row)
+        self._keep_best(figures)
+        return row
+
+    def _keep_best(self, figures: Row) -> None:
+        if self.task.better is None or self.task.better[0] not in figures:
+            return
+        name, wanted = self.task.better
+        value, best = figures[name], self.progress.best
+        if best is None or (value > best if wanted == "highest" else value < best):
+            self.best = {key: tensor.detach().cpu().clone() for key, tensor in self.mean.state_dict().items()}
+            self.progress = replace(self.progress, best=value, best_iteration=self.progress.iteration)
+
+    def save(self) -> None:
+        """Write the checkpoint."""
+        optimisers = {name: player.optimiser for name, player in self.players.items()}
+        states = {name: network.state_dict() for name, network in self.networks.items()}
+        save(self.work, self.progress, optimisers, states | {"mean": self.mean.state_dict(), "best": self.best})
+
+
+@torch.no_grad()
+def update_mean(mean: nn.Module, network: nn.Module, decay: float, iteration: int) -> None:
+    """Move the running mean of weights and buffers: mean = d mean + (1 - d) weights.
+
+    d = min(decay, (1 + t) / (10 + t)) at iteration t: the lower decay at first keeps the random start out of the mean
+    of a short training.
+    """
+    share = 1 - min(decay, (1 + iteration) / (10 + iteration))
+    new = network.state_dict()
+    for name, old in mean.state_dict().items():
+        if old.is_floating_point():
+            old.lerp_(new[name], share)
+        else:
+            old.copy_(new[name])
+
+
+def _mean_of(rows: list[Row]) -> Row:
+    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+
+
+def _count(batch: Batch) -> int:
+    return len(next(iter(batch.values())))
+
+
+def _split(batch: Batch, parts: int) -> Iterator[tuple[Tensor, ...]]:
+    """Yield a batch in so many parts, what does not fit memory at once."""
+    return zip(*(tensor.tensor_split(min(parts, _count(batch))) for tensor in batch.values()), strict=True)
+
+
+def _draw_ahead(task: Task, config: TrainConfig, first: int) -> Iterator[Batch]:
+    """Yield the batches from iteration `first` on, drawn in `workers` threads ahead of their use."""
+
+    def draw(iteration: int) -> Batch:
+        return task.draw(np.random.default_rng((config.seed, iteration)), config.schedule.batch)
+
+    workers = config.schedule.workers
+    if not workers:
+        for iteration in range(first, config.schedule.iterations):
+            yield draw(iteration)
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        ahead: list[Future[Batch]] = [pool.submit(draw, first + place) for place in range(2 * workers)]
+        for iteration in range(first + 2 * workers, config.schedule.iterations + 2 * workers):
+            yield ahead.pop(0).result()
+            ahead.append(pool.submit(draw, iteration))
+
+
+def same_training(one: str, other: str) -> bool:
+    """Whether two settings differ in nothing but length and housekeeping, so that one may go on from the other.
+
+    A training is made longer by raising `iterations` or `minutes`; the learning rate rises to where the longer cosine
+    is.
+    """
+    tables = [json.loads(settings) for settings in (one, other)]
+    for table in tables:
+        for name in ("iterations", "minutes", "validate_every", "checkpoint_minutes", "workers"):
+            del table["schedule"][name]
+        table["options"].pop("instances", None)  # works on what the network puts out
+    return bool(tables[0] == tables[1])
+
+
+def _settings(config: TrainConfig) -> str:
+    """Return the settings that decide a training, as JSON; where it runs and where the data lie do not count."""
+    settings = asdict(config)
+    for key in ("device", "data_root", "limits", "licence", "text"):
+        del settings[key]
+    return json.dumps(settings, sort_keys=True)

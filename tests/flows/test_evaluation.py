@@ -1,0 +1,237 @@
+"""The three evaluations, on tiny networks and real pixels."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from flows.evaluation import BICUBIC, evaluate_classification, evaluate_nuclei, evaluate_superresolution
+from models.bundle import write_bundle
+from models.card import Card
+from models.errors import ModelError
+from models.evaluate_super_resolution import judge_pair
+from models.evaluation_images import decode_pair
+from models.predict import load_predictor
+from tests.models.examples import SMALL_HYBRID, SMALL_SR, SMALL_UNET, card, network, tissue
+
+
+def bundle(folder: Path, of: Card) -> str:
+    write_bundle(folder / of.name, network(of), of)
+    return str(folder / of.name)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """Two images, and a file that is none."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    Image.fromarray(tissue(61, 72)).save(folder / "p1_a.png")
+    Image.fromarray(tissue(200, 180)[130:]).save(folder / "p2_b.png")
+    (folder / "notes.txt").write_text("no image", encoding="utf-8")
+    return folder
+
+
+def refused(error: pytest.ExceptionInfo[ModelError], *words: str) -> None:
+    """Assert that an error has two lines and these words."""
+    assert len(str(error.value).splitlines()) == 2
+    for word in words:
+        assert word in str(error.value)
+
+
+# --- super-resolution
+
+
+def test_a_super_resolution_is_measured_image_by_image(tmp_path: Path, images: Path) -> None:
+    of = replace(card(SMALL_SR), training={"train_patients": ["a set: p2", "p9"]})
+    name, heard = bundle(tmp_path, of), list[tuple[int, int]]()
+    result = evaluate_superresolution(
+        name, images, 2, patient="([^_]+)", on_image=lambda done, count: heard.append((done, count))
+    )
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    assert result["bundle"] == {"name": "small-sr", "sha256": load_predictor(name, "cpu", "fp32").card.sha256}
+    assert (result["scale"], result["degradation"]) == (2, "bicubic_aa")
+    assert "2 px cut" in result["protocol"]
+    assert [one["file"] for one in result["skipped"]] == ["notes.txt"]
+    assert [(one["file"], one["patient"]) for one in result["images"]] == [("p1_a.png", "p1"), ("p2_b.png", "p2")]
+    assert result["patients_trained_on"] == ["p2"]
+    assert result["totals"]["images"] == 2
+    assert heard == [(1, 3), (2, 3), (3, 3)]
+    predict, pair = load_predictor(name, "cpu", "fp32"), decode_pair(images / "p1_a.png", 2, "bicubic_aa", "(.+)")
+    alone = judge_pair(pair, lambda low: np.asarray(predict(low[None])[0], np.uint8), 2)
+    assert result["images"][0]["figures"] == alone.method
+    assert result["images"][0]["baseline"] == alone.bicubic
+    both = [one["figures"]["psnr_rgb"] for one in result["images"]]
+    assert result["totals"]["psnr_rgb"]["mean"] == pytest.approx(np.mean(both))
+
+
+def test_bicubic_can_be_measured_alone_at_any_scale(images: Path) -> None:
+    result = evaluate_superresolution(BICUBIC, images, 4, degradation="bilinear_aa")
+    assert result["bundle"] == {"name": "bicubic", "sha256": None}
+    assert result["totals"]["psnr_rgb_gain"] == {"mean": 0, "sd": 0}
+    assert "antialiased bilinear" in result["protocol"]
+
+
+def test_the_perceptual_distance_is_measured_where_an_encoder_is_named(tmp_path: Path, images: Path) -> None:
+    encoder = bundle(tmp_path, card(SMALL_UNET))
+    result = evaluate_superresolution(BICUBIC, images, 2, encoder=encoder)
+    assert result["perceptual_encoder"] == encoder
+    assert result["totals"]["perceptual"] == result["baseline"]["perceptual"]
+    assert result["totals"]["perceptual"]["mean"] > 0
+
+
+def test_bicubic_that_enlarges_nothing_is_refused(images: Path) -> None:
+    with pytest.raises(ModelError) as error:
+        evaluate_superresolution(BICUBIC, images, 0)
+    refused(error, "scale 0")
+
+
+def test_another_scale_than_the_cards_is_refused(tmp_path: Path, images: Path) -> None:
+    with pytest.raises(ModelError) as error:
+        evaluate_superresolution(bundle(tmp_path, card(SMALL_SR)), images, 4)
+    refused(error, "small-sr: enlarges x2, not x4", "--scale 2")
+
+
+def test_a_network_for_something_else_is_refused(tmp_path: Path, images: Path) -> None:
+    with pytest.raises(ModelError) as error:
+        evaluate_superresolution(bundle(tmp_path, card(SMALL_UNET)), images, 2)
+    refused(error, "small-unet: a network for nuclei, where one for superresolution is wanted")
+
+
+def test_a_degradation_that_no_image_has_is_refused(images: Path) -> None:
+    with pytest.raises(ModelError) as error:
+        evaluate_superresolution(BICUBIC, images, 2, degradation="pyramid")
+    refused(error, "'pyramid'", "bicubic_aa, bilinear_aa, box_jpeg, blur_noise_jpeg")
+
+
+def test_a_folder_without_any_image_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no image", encoding="utf-8")
+    Image.fromarray(tissue(10, 10)).save(tmp_path / "small.png")
+    with pytest.raises(ModelError) as error:
+        evaluate_superresolution(BICUBIC, tmp_path, 2)
+    refused(error, "none of 2 files", "notes.txt", "small.png: 10 x 10 px")
+
+
+# --- nuclei
+
+
+def label(images: Path, folder: Path) -> Path:
+    """Write three square nuclei beside each image."""
+    folder.mkdir()
+    for path in images.glob("*.png"):
+        with Image.open(path) as image:
+            labels = np.zeros((image.height, image.width), np.uint16)
+        labels[4:20, 4:20], labels[30:44, 6:20], labels[8:24, 30:50] = 1, 70, 65_535
+        Image.fromarray(labels).save(folder / path.name)
+    return folder
+
+
+def test_nuclei_are_measured_image_by_image(tmp_path: Path, images: Path) -> None:
+    name = bundle(tmp_path, replace(card(SMALL_UNET), postprocessing={"least_area_px": 4}))
+    result = evaluate_nuclei(name, images, label(images, tmp_path / "labels"))
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    assert [one["file"] for one in result["images"]] == ["p1_a.png", "p2_b.png"]
+    assert [one["file"] for one in result["skipped"]] == ["notes.txt"]
+    assert result["instances"]["least_area_px"] == 4
+    assert set(result["totals"]) == {"dice", "aji", "pq", "dq", "sq", "relative_count_error", "images"}
+    assert result["totals"]["dice"]["mean"] == pytest.approx(
+        np.mean([one["figures"]["dice"] for one in result["images"]])
+    )
+    assert result["baseline"]["method"] == "all background"
+    assert result["baseline"]["dice"]["mean"] == 0
+    assert result["baseline"]["relative_count_error"]["mean"] == -1
+
+
+def test_missing_labels_and_labels_of_another_size_are_refused(tmp_path: Path, images: Path) -> None:
+    name, labels = bundle(tmp_path, card(SMALL_UNET)), label(images, tmp_path / "labels")
+    Image.fromarray(np.zeros((10, 10), np.uint16)).save(labels / "p1_a.png")
+    with pytest.raises(ModelError) as error:
+        evaluate_nuclei(name, images, labels)
+    refused(error, "p1_a.png: an array (10, 10)")
+    (labels / "p1_a.png").unlink()
+    with pytest.raises(ModelError) as error:
+        evaluate_nuclei(name, images, labels)
+    refused(error, "labels missing for 1 images (p1_a.png)")
+
+
+# --- classification
+
+
+@pytest.fixture
+def patches(tmp_path: Path) -> Path:
+    """Six patches of three patients, with an index."""
+    folder = tmp_path / "patches"
+    folder.mkdir()
+    lines = ["file,patient,label"]
+    for place in range(6):
+        Image.fromarray(tissue(512, 512)[place * 60 :][:50, place * 60 :][:, :50]).save(folder / f"{place}.png")
+        lines.append(f"{place}.png,p{place // 2},{'IDC' if place in (1, 2, 5) else 'non-IDC'}")
+    (folder / "index.csv").write_text("\n".join(lines), encoding="utf-8")
+    return folder
+
+
+def test_a_classifier_is_measured_and_unreadable_patches_are_named(tmp_path: Path, patches: Path) -> None:
+    (patches / "4.png").write_text("none", encoding="utf-8")
+    name = bundle(tmp_path, card(SMALL_HYBRID))
+    result = evaluate_classification(patches, patches / "index.csv", bundle=name)
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    assert result["classes"] == ["non-IDC", "IDC"]
+    assert [one["file"] for one in result["skipped"]] == ["4.png"]
+    assert (result["totals"]["patches"], result["totals"]["patients"]) == (5, 3)
+    assert np.sum(result["totals"]["confusion"]) == 5
+    with Image.open(patches / "5.png") as image:
+        wanted = load_predictor(name, "cpu", "fp32")(np.asarray(image)[None])[0]
+    last = result["images"][-1]
+    assert (last["file"], last["patient"], last["label"]) == ("5.png", "p2", "IDC")
+    assert last["probabilities"] == pytest.approx(wanted.tolist(), abs=1e-6)
+    assert result["baseline"]["balanced_accuracy"] == 0.5
+
+
+def test_answers_from_elsewhere_are_measured(patches: Path, tmp_path: Path) -> None:
+    idc = [0.1, 0.9, 0.8, 0.2, 0.3, 0.4]
+    answers = tmp_path / "p.parquet"
+    files = [f"{place}.png" for place in range(6)]
+    pq.write_table(pa.table({"file": files, "p_non-IDC": [1 - one for one in idc], "p_IDC": idc}), answers)
+    result = evaluate_classification(patches, patches / "index.csv", predictions=answers)
+    assert result["bundle"] is None
+    assert result["predictions"]["name"] == "p.parquet"
+    assert result["totals"]["confusion"] == [[3, 0], [1, 2]]
+    assert result["totals"]["auc"] == 1
+    named = evaluate_classification(
+        patches, patches / "index.csv", predictions=answers, bundle=bundle(tmp_path, card(SMALL_HYBRID))
+    )
+    assert named["totals"] == result["totals"]
+
+
+def test_neither_network_nor_answers_is_refused(patches: Path) -> None:
+    with pytest.raises(ModelError) as error:
+        evaluate_classification(patches, patches / "index.csv")
+    refused(error, "--bundle")
+
+
+def test_answers_for_other_files_are_refused(patches: Path, tmp_path: Path) -> None:
+    answers = tmp_path / "p.parquet"
+    pq.write_table(pa.table({"file": ["x.png"], "p_non-IDC": [0.5], "p_IDC": [0.5]}), answers)
+    with pytest.raises(ModelError) as error:
+        evaluate_classification(patches, patches / "index.csv", predictions=answers)
+    refused(error, "x.png")
+
+
+# --- real data
+
+
+@pytest.mark.slides
+def test_the_shipped_super_resolution_beats_bicubic_on_a_held_out_patient(data: Path, tmp_path: Path) -> None:
+    name = "TCGA-AR-A1AS-01Z-00-DX1.webp"
+    with Image.open(data / "nuclei/monuseg/images" / name) as image:
+        image.convert("RGB").crop((300, 300, 556, 556)).save(tmp_path / "a.png")
+    result = evaluate_superresolution("sr-x2", tmp_path, 2)
+    assert result["totals"]["psnr_rgb_gain"]["mean"] > 1
+    assert result["totals"]["qilv"]["mean"] > result["baseline"]["qilv"]["mean"]
+    assert result["totals"]["consistency_rms"]["mean"] < 1

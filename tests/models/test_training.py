@@ -1,0 +1,133 @@
+"""The loop with rivals, parts of batches, and weights to begin with; the plain tasks are in `test_train`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from models import checkpoint
+from models.bundle import load_network, read_card
+from models.errors import TrainingError
+from models.predict import load_predictor
+from models.tasks import build_task
+from models.train import train
+from models.train_config import TrainConfig
+from models.training import Training
+from models.turns import NETWORK
+from tests.models.examples import tissue
+from tests.models.test_train import config, data, one_thread  # noqa: F401 (fixtures)
+
+LOSSES = ("bce", "lsgan", "ragan", "wgan_gp")
+
+
+def adversarial(root: Path, **adversary: Any) -> TrainConfig:
+    plain = config("superresolution", root, iterations=4, validate_every=2)
+    table = {"network": "unet_sn", "width": 4, "loss": "ragan"} | adversary
+    losses = {"l1": 1.0, "adversarial": 0.05}
+    return replace(plain, options={**plain.options, "losses": losses, "adversary": table, "judge": "none"})
+
+
+def weights(network: torch.nn.Module) -> torch.Tensor:
+    return torch.cat([parameter.detach().flatten() for parameter in network.parameters()]).clone()
+
+
+def start(settings: TrainConfig, folder: Path) -> Training:
+    folder.mkdir(exist_ok=True)
+    return Training(settings, build_task(settings), folder)
+
+
+def batch_of(training: Training) -> dict[str, torch.Tensor]:
+    return training.task.draw(np.random.default_rng(1), training.config.schedule.batch)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_both_players_learn_and_the_critic_as_often_as_told(loss: str, data: Path, tmp_path: Path) -> None:  # noqa: F811
+    training = start(adversarial(data, loss=loss, network="wa_critic", turns=2), tmp_path / "t")
+    before = {name: weights(network) for name, network in training.networks.items()}
+    losses = training.step(batch_of(training))
+    assert set(losses) == {"loss", "loss_critic"}
+    assert all(not torch.equal(before[name], weights(network)) for name, network in training.networks.items())
+    steps = [one.optimiser.state_dict()["state"][0]["step"].item() for one in training.players.values()]
+    assert steps == [1, 2]
+
+
+def test_a_critic_alone_moves_the_network(data: Path, tmp_path: Path) -> None:  # noqa: F811
+    settings = adversarial(data)
+    settings = replace(settings, options={**settings.options, "losses": {"adversarial": 1.0}})
+    training = start(settings, tmp_path / "t")
+    before = weights(training.network)
+    training.step(batch_of(training))
+    assert not torch.equal(before, weights(training.network))
+
+
+def test_a_rival_resumes_as_if_it_had_never_stopped(data: Path, tmp_path: Path) -> None:  # noqa: F811
+    settings = adversarial(data, loss="wgan_gp", network="wa_critic")
+    straight = start(settings, tmp_path / "straight")
+    straight.run()
+    stopped = start(settings, tmp_path / "stopped")
+    for iteration in range(2):
+        batch = stopped.task.draw(np.random.default_rng((settings.seed, iteration)), settings.schedule.batch)
+        stopped.step(batch)
+        stopped.progress = stopped.progress.after(0.1)
+    stopped.save()
+    start(settings, tmp_path / "stopped").run()
+    one, other = (checkpoint.load(tmp_path / name) for name in ("straight", "stopped"))
+    assert one is not None
+    assert other is not None
+    assert set(one.tensors) == set(other.tensors)
+    assert all(torch.equal(one.tensors[name], other.tensors[name]) for name in one.tensors)
+
+
+def test_a_batch_in_parts_teaches_what_the_whole_does(data: Path, tmp_path: Path) -> None:  # noqa: F811
+    whole = replace(config("superresolution", data), precision="fp32")
+    whole = replace(whole, schedule=replace(whole.schedule, batch=4))
+    parts = replace(whole, schedule=replace(whole.schedule, accumulate=3))  # parts of 2, 1 and 1
+    found = []
+    for settings in (whole, parts):
+        training = start(settings, tmp_path / str(settings.schedule.accumulate))
+        loss = training.step(batch_of(training))["loss"]
+        found.append((loss, weights(training.network)))
+    assert found[0][0] == pytest.approx(found[1][0], rel=1e-5)
+    torch.testing.assert_close(found[0][1], found[1][1], rtol=1e-4, atol=1e-6)
+
+
+def test_an_adversary_that_does_not_exist_or_weighs_nothing_is_refused(data: Path) -> None:  # noqa: F811
+    for wrong in ({"network": "judge"}, {"loss": "hinge"}, {"network": "srgan", "loss": "wgan_gp"}, {"turns": 0}):
+        with pytest.raises(TrainingError, match=r"adversary cannot have|mixes images"):
+            build_task(adversarial(data, **wrong))
+    settings = adversarial(data)
+    with pytest.raises(TrainingError, match="weighs nothing"):
+        build_task(replace(settings, options={**settings.options, "losses": {"l1": 1.0}}))
+    with pytest.raises(TrainingError, match="weigh"):
+        build_task(replace(settings, options={**settings.options, "losses": {"l1": -1.0}}))
+
+
+def test_the_second_weights_join_the_bundle_and_mix_with_its_own(data: Path, tmp_path: Path) -> None:  # noqa: F811
+    bundle = tmp_path / "bundle"
+    first = train(config("superresolution", data), bundle)
+    against = replace(adversarial(data), begin=str(bundle), weights="gan")
+    card = train(against, bundle, tmp_path / "gan.training")
+    assert card.sha256 == first.sha256
+    assert card.gan is not None
+    assert card.gan["training"]["begun_with"] == str(bundle)
+    assert read_card(bundle).gan == card.gan
+    own, second, half = (weights(load_network(bundle, blend)) for blend in (0.0, 1.0, 0.5))
+    assert not torch.equal(own, second)
+    torch.testing.assert_close(half, (own + second) / 2)
+    tile = tissue(24, 24)[None]
+    assert load_predictor(bundle, precision="fp32", blend=0.5)(tile).shape == (1, 48, 48, 3)
+
+
+def test_weights_to_begin_with_are_where_the_training_starts(data: Path, tmp_path: Path) -> None:  # noqa: F811
+    bundle = tmp_path / "bundle"
+    train(config("superresolution", data), bundle)
+    settings = replace(config("superresolution", data), begin=str(bundle))
+    assert torch.equal(weights(start(settings, tmp_path / "t").networks[NETWORK]), weights(load_network(bundle)))
+    wider = replace(settings, network={**settings.network, "channels": 16})
+    with pytest.raises(TrainingError, match="another network's weights"):
+        start(wider, tmp_path / "w")
