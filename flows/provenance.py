@@ -65,7 +65,7 @@ def slide_plan(identity: Mapping[str, Any], config: SlideConfig, networks: Chose
     }
 
 
-def describe_run(info: SlideInfo, identity: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
+def describe_run(info: SlideInfo, identity: Mapping[str, Any], recipe: Recipe, config: SlideConfig) -> dict[str, Any]:
     """The part of `run.json` that is known before the work: the slide, its resolution, what is estimated."""
     sr_mpp = recipe.base.mpp / recipe.sr.scale if recipe.sr else None
     return {
@@ -88,7 +88,7 @@ def describe_run(info: SlideInfo, identity: Mapping[str, Any], recipe: Recipe) -
             "heatmaps": [group for group in recipe.heatmaps if group.startswith("heatmaps/")],
             "qc": [group for group in recipe.heatmaps if group.startswith("qc/")],
         },
-        "warnings": _warnings(recipe),
+        "warnings": _warnings(recipe, config.sr_blend),
     }  # fmt: skip
 
 
@@ -115,7 +115,7 @@ def _origin(info: SlideInfo, recipe: Recipe) -> str:
     return f"resampled to {recipe.base.mpp:g} um/px"
 
 
-def _warnings(recipe: Recipe) -> list[str]:
+def _warnings(recipe: Recipe, sr_blend: float) -> list[str]:
     warnings = []
     if recipe.base not in (recipe.level0,) and recipe.base.mpp < recipe.level0.mpp:
         warnings.append(f"scanned at {recipe.level0.mpp:.3g} um/px and interpolated to {recipe.base.mpp:.3g} um/px")
@@ -123,5 +123,9 @@ def _warnings(recipe: Recipe) -> list[str]:
         warnings.append(
             f"read at {recipe.base.mpp:.3g} um/px, super-resolved x{recipe.sr.scale}: "
             f"detail below {recipe.base.mpp:.3g} um is estimated, not measured"
+        )
+    if recipe.sr and sr_blend:
+        warnings.append(
+            f"{sr_blend:.0%} of the weights were trained against an adversary, for looks: detail is made up"
         )
     return warnings

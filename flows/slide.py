@@ -137,7 +137,7 @@ def _process(task: SlideTask, workers: Workers, progress: Progress) -> Mapping[s
         output.begin(plan, force=task.force)
         runner = StageRunner(Workspace(output.partial, output.name, ref, config.ngff), workers, progress)
         tissue.save(runner.workspace.tissue_path)
-        run = {**describe_run(slide.info, identity, recipe), "plan": plan}
+        run = {**describe_run(slide.info, identity, recipe, config), "plan": plan}
     findings = _weave(recipe, runner)
     run |= findings | {"tissue": _tissue_facts(tissue), "devices": _devices(recipe, config)}
     return _finish(output, run, runner)

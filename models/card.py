@@ -39,7 +39,7 @@ class Card:
     task: str
     """`superresolution`, `nuclei` or `classification`."""
     architecture: str
-    """A key of `models.bundle.ARCHITECTURES`; whether it fits is seen when the network is built."""
+    """A key of `models.architectures.ARCHITECTURES`; whether it fits is seen when the network is built."""
     parameters: Mapping[str, Any]
     """Keyword arguments of the architecture's config."""
     mpp: float

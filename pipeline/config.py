@@ -125,14 +125,16 @@ def _typed(name: str, value: Any) -> Any:
         return tuple(value)
     if wanted in (float, float | None) and type(value) in (int, float):
         return float(value)
-    if (wanted is int and type(value) is int) or (wanted not in (int, float, float | None) and isinstance(value, str)):
+    if wanted in (int, bool) and type(value) is wanted:
         return value
-    return _refuse(name, value, "a list of names" if name == "classifiers" else f"a {_kind(wanted)}")
+    if wanted not in (int, bool, float, float | None) and isinstance(value, str):
+        return value
+    return _refuse(name, value, "a list of names" if name == "classifiers" else _kind(wanted))
 
 
 def _kind(wanted: Any) -> str:
-    return {int: "whole number", float: "number", float | None: "number"}.get(wanted, "text")
-
+    kinds = {int: "a whole number", bool: "true or false", float: "a number", float | None: "a number"}
+    return kinds.get(wanted, "a text")
 
 def _refuse(name: str, value: object, wanted: str) -> None:
     msg = f"{name} = {value!r} will not do"

@@ -42,6 +42,9 @@ def test_the_command_line_goes_before_the_file_but_not_before_a_slide(tmp_path: 
         ("classifiers = ['a', 'a']", "classifiers"),
         ("[slide.a]\nmp = 1.0", "mp"),
         ("slide = 3", "slide"),
+        ("sr_blend = 1.5\nmeasure_blended = true", "sr_blend"),
+        ("sr_blend = 0.5", "measure-blended"),
+        ("sr_blend = 0.5\nnuclei = 'none'", "measure-blended"),
         ("mpp = ", "not a readable TOML"),
     ],
 )
@@ -50,6 +53,12 @@ def test_a_wrong_setting_is_refused_with_the_file_and_the_key(tmp_path: Path, te
         read_config(written(tmp_path, text))
     assert "cohort.toml" in refusal.value.what or "slide" in refusal.value.what
     assert refusal.value.cure
+
+
+def test_pictures_drawn_for_their_looks_are_measured_only_if_told(tmp_path: Path) -> None:
+    told = read_config(written(tmp_path, "sr_blend = 0.5\nmeasure_blended = true")).slide
+    looks = read_config(written(tmp_path, "sr_blend = 1.0\nnuclei = 'none'\nclassifiers = []")).slide
+    assert (told.sr_blend, looks.sr_blend) == (0.5, 1.0)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
