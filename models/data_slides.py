@@ -65,6 +65,7 @@ def read_slide(source: SourceConfig, slide: SlideReader, scale: int, crop_px: in
         test_patients=(f"{patient}, right of {source.train_width:g} of its width",) if test else (),
         skipped=found.skipped,
         degradation=source.degradation,
+        parted=f"{patient} at {source.train_width:g}",
         registration=register(slide.name, [*train, *test], fields.lower.downsample) if fields.lower else None,
     )
 

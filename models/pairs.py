@@ -58,6 +58,8 @@ class PairSet:
     skipped: tuple[str, ...] = ()
     """Tiles that are not used, each with the reason."""
     degradation: Degradation = "bicubic_aa"
+    parted: str = ""
+    """The slide and the share of its width where training ends and the test begins; sources parted alike do not mix."""
     registration: Registration | None = None
     """Of degradation `pyramid`."""
 
@@ -182,6 +184,8 @@ def refuse_leaks(sets: Sequence[PairSet]) -> None:
         that names the patients and the parts.
     """
     for one, other in permutations(sets, 2):
+        if one.parted and one.parted == other.parted:
+            continue
         for part, other_part in combinations(PARTS, 2):
             names = f"{part} of one source", f"{other_part} of another"
             refuse_shared_patients(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -120,3 +121,10 @@ def test_a_slide_may_test_on_its_own_right_half_but_no_other_source_may() -> Non
     refuse_leaks([slide, pair_set(train="a")])
     with pytest.raises(TrainingError, match="share 1 patients"):
         refuse_leaks([slide, pair_set(train="s")])
+
+
+def test_sources_that_part_one_slide_at_one_place_do_not_mix() -> None:
+    slide = replace(pair_set(train="s", test="s"), parted="s at 0.75")
+    refuse_leaks([slide, slide])
+    with pytest.raises(TrainingError, match="share 1 patients"):
+        refuse_leaks([slide, replace(slide, parted="s at 0.5")])
