@@ -17,6 +17,7 @@ Bundle = Annotated[str, typer.Option(help="A bundle that `histoloom models` list
 Images = Annotated[Path, typer.Option(help="Folder of images.")]
 Out = Annotated[Path | None, typer.Option(help="File for the figures, image by image, as JSON.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda[:N].")]
+Patient = Annotated[str, typer.Option(help="Expression whose first group is the patient in a file's name.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 
 
@@ -30,9 +31,7 @@ def superresolution(
         str, typer.Option(help="How the input is made: bicubic_aa, bilinear_aa, box_jpeg, blur_noise_jpeg.")
     ] = "bicubic_aa",
     sr_blend: Annotated[float, typer.Option(help="Share of the weights trained against an adversary, 0 to 1.")] = 0.0,
-    patient: Annotated[
-        str, typer.Option(help="Expression whose first group is the patient in a file's name.")
-    ] = "(.+)",
+    patient: Patient = "(.+)",
     encoder: Annotated[
         str | None, typer.Option(help="Measure the perceptual distance by this bundle, or file of VGG19's weights.")
     ] = None,
@@ -57,13 +56,17 @@ def nuclei(
     images: Images,
     labels: Annotated[Path, typer.Option(help="Folder of 16-bit instance PNG with the images' stems.")],
     out: Out = None,
+    patient: Patient = "(.+)",
     device: Device = "auto",
     debug: Debug = False,
 ) -> None:
     """Segment images, compare instance by instance with labels."""
     from flows.evaluation import evaluate_nuclei
 
-    _report(lambda on_image: evaluate_nuclei(bundle, images, labels, device=device, on_image=on_image), out, debug)
+    _report(
+        lambda on_image: evaluate_nuclei(bundle, images, labels, patient=patient, device=device, on_image=on_image),
+        out, debug,
+    )  # fmt: skip
 
 
 @app.command()
@@ -95,16 +98,26 @@ def _report(evaluate: Callable[[Callable[[int, int], None]], dict[str, Any]], ou
     from models.errors import ModelError
 
     try:
+        _refuse_no_folder(out)
         with _bar() as on_image:
             metrics = evaluate(on_image)
+        print_metrics(metrics)
         if out is not None:
             out.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     except (ModelError, OSError) as error:
         if debug:
             raise
-        print(error, file=sys.stderr)
+        lines = f"{out}: cannot be written ({error})\nName another file." if isinstance(error, OSError) else error
+        print(lines, file=sys.stderr)
         raise typer.Exit(2) from None
-    print_metrics(metrics)
+
+
+def _refuse_no_folder(out: Path | None) -> None:
+    """Raise before the work if there is nowhere to write its figures to."""
+    from models.errors import EvaluationError
+
+    if out is not None and not out.absolute().parent.is_dir():
+        raise EvaluationError.about(out.absolute().parent, "no such folder", "Make it, or name another file.")
 
 
 @contextmanager

@@ -20,9 +20,10 @@ from flows.evaluation_record import Result, record
 from flows.image_by_image import OnImage, Skipped, judge_each
 from models.card import Card
 from models.classify_files import classify_files
+from models.data import patient_of
 from models.degrade import enlarge_bicubic
 from models.errors import EvaluationError
-from models.evaluate import CLASSIFICATION_PROTOCOL, NUCLEI_PROTOCOL, judge_instances, judge_nothing
+from models.evaluate import CLASSIFICATION_MEASURES, NUCLEI_PROTOCOL, judge_instances, judge_nothing
 from models.evaluate import evaluate_classification as figures_of_classes
 from models.evaluate_super_resolution import (
     SUPER_RESOLUTION_MEASURES,
@@ -126,9 +127,17 @@ def _enlarged_image(one: Judgement) -> dict[str, Any]:
 
 
 def evaluate_nuclei(
-    bundle: str, images: Path, labels: Path, *, device: str = "auto", on_image: OnImage | None = None
+    bundle: str,
+    images: Path,
+    labels: Path,
+    *,
+    patient: str = "(.+)",
+    device: str = "auto",
+    on_image: OnImage | None = None,
 ) -> Result:
     """Measure a bundle on a folder of images at its um per px, with instance labels of the same stems beside them.
+
+    `patient` is a regular expression whose first group is the patient in a file's stem.
 
     Raises
     ------
@@ -152,6 +161,7 @@ def evaluate_nuclei(
         NUCLEI_PROTOCOL,
         bundle=_describe(card),
         instances=dict(step.as_dict()),
+        patients_trained_on=_trained_on(card, (patient_of(path.stem, patient) for path in judged)),
         images=[{"file": path.name, "figures": figures} for path, (figures, _) in judged.items()],
         skipped=skipped,
         totals=over_images(rows) | {"images": len(rows)},
@@ -198,7 +208,7 @@ def evaluate_classification(
     totals, commonest = figures_of_classes(labels, answers.probabilities, patients)
     return record(
         "classification",
-        CLASSIFICATION_PROTOCOL,
+        f"Patches as the index lists them; {CLASSIFICATION_MEASURES}",
         bundle=_describe(card) if card else None,
         predictions=_describe_file(predictions) if predictions else None,
         classes=answers.classes,
@@ -279,7 +289,7 @@ def _describe_file(path: Path) -> dict[str, str]:
 
 
 def _trained_on(card: Card | None, patients: Iterable[str]) -> list[str]:
-    """Return the patients that the card names among those trained on: figures of theirs say nothing about others."""
-    named = card.training.get("train_patients", ()) if card else ()
-    known = {str(name).rpartition(": ")[2] for name in named} if isinstance(named, list | tuple) else set()
+    """Return the patients that the card says training or choosing saw: their figures say nothing about others."""
+    parts = [card.training.get(f"{part}_patients", ()) for part in ("train", "validation")] if card else []
+    known = {str(name).rpartition(": ")[2] for part in parts for name in part}
     return sorted(known.intersection(patients))

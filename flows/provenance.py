@@ -53,7 +53,7 @@ def same_file(path: Path, known: Mapping[str, Any]) -> dict[str, Any]:
 
 def slide_plan(identity: Mapping[str, Any], config: SlideConfig, networks: ChosenNetworks) -> dict[str, Any]:
     """All that decides a slide's results. A folder begun with one plan is never gone on with by another."""
-    settings = config.as_dict()
+    settings = {name: value for name, value in config.as_dict().items() if name != "measure_blended"}
     if config.tissue not in ("auto", "all"):
         settings["tissue_sha256"] = identify(Path(config.tissue))["sha256"]
     return {

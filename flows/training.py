@@ -42,7 +42,7 @@ def train_bundle(
         raise TrainingError(what, f"Call `histoloom train {config.task}`, or name another file.")
     config = config.at(data) if data else config
     if write_only:
-        return write_trained(config, out, work or beside(out), build_task(config, open_training_slide))
+        return write_trained(config, out, work or beside(out, config), build_task(config, open_training_slide))
     with _bar(config.name) as watch:
         return train(config, out, work, watch, open_training_slide)
 

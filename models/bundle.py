@@ -8,6 +8,7 @@ network that the card describes, which is built without memory first.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +32,7 @@ __all__ = [
     "list_bundles",
     "load_network",
     "read_card",
+    "refuse_other_network",
     "write_bundle",
 ]
 
@@ -98,9 +100,18 @@ def write_bundle(folder: str | Path, network: nn.Module, card: Card) -> Card:
     folder = Path(folder)
     card.check(folder / CARD_FILE)
     content = _halved_weights(folder / WEIGHTS_FILE, network, card)
-    card = replace(card, sha256=hashlib.sha256(content).hexdigest(), gan=None)
+    card = replace(card, gan=_second_weights_of(folder, content))
+    card = replace(card, sha256=hashlib.sha256(content).hexdigest())
     _write(folder, WEIGHTS_FILE, content, card)
     return card
+
+
+def _second_weights_of(folder: Path, content: bytes) -> Mapping[str, Any] | None:
+    """Return what the card there says of second weights, if they were begun with these very weights."""
+    if not (folder / CARD_FILE).is_file():
+        return None
+    before = read_card(folder)
+    return before.gan if before.sha256 == hashlib.sha256(content).hexdigest() else None
 
 
 def add_gan(folder: str | Path, network: nn.Module, training: Mapping[str, Any], metrics: Mapping[str, Any]) -> Card:
@@ -119,6 +130,18 @@ def add_gan(folder: str | Path, network: nn.Module, training: Mapping[str, Any],
     card.check(folder / CARD_FILE)
     _write(folder, GAN_FILE, content, card)
     return card
+
+
+def refuse_other_network(folder: str | Path, network: nn.Module) -> None:
+    """Raise unless a bundle is there whose card describes this network, so that its weights can be the second ones.
+
+    Raises
+    ------
+    BundleError
+        if there is none, or it is another network's.
+    """
+    wanted = _build_without_memory(read_card(folder), Path(folder) / CARD_FILE).state_dict()
+    _check_tensors(Path(folder) / CARD_FILE, network.state_dict(), wanted)
 
 
 def _halved_weights(path: Path, network: nn.Module, card: Card) -> bytes:
@@ -145,7 +168,10 @@ def _write(folder: Path, file: str, weights: bytes, card: Card) -> None:
 def _replace(path: Path, content: bytes) -> None:
     """Write a file under another name first, so that under its own there is never a part of it."""
     partial = path.with_name(f"{path.name}.partial")
-    partial.write_bytes(content)
+    with partial.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
     partial.replace(path)
 
 

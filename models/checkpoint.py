@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -64,6 +65,8 @@ def save(
     unfinished = folder / f"{FILE}.part"
     try:
         save_file(plain, unfinished, metadata={"progress": json.dumps(asdict(progress))})
+        with unfinished.open("rb") as file:
+            os.fsync(file.fileno())  # or a power cut leaves a name without the bytes
         unfinished.replace(folder / FILE)
     except (SafetensorError, OSError) as error:
         with contextlib.suppress(OSError):

@@ -22,6 +22,7 @@ from models.errors import TrainingError
 from models.shelf import CARD_FILE, read_card
 from models.train import train
 from models.train_config import CURE, ScheduleConfig, SourceConfig, TrainConfig, from_table
+from models.train_settings import fingerprint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,14 +157,24 @@ def second_phase(comparison: Comparison, cell: Cell, bundle: Path) -> TrainConfi
 
 def train_cell(comparison: Comparison, cell: Cell, data_root: Path, work: Path) -> Card:
     """Train what is not yet there of a cell, and return its bundle's card."""
-    bundle = work / cell.folder
+    bundle, first = work / cell.folder, first_phase(comparison, cell).at(data_root)
     if not (bundle / CARD_FILE).is_file():
-        train(first_phase(comparison, cell).at(data_root), bundle)
+        train(first, bundle)
     card = read_card(bundle)
-    if cell.method.adversary and card.gan is None:
+    _refuse_other_settings(bundle, card.training, first)
+    if cell.method.adversary:
         against = second_phase(comparison, cell, bundle).at(data_root)
-        card = train(against, bundle, work / f"{cell.folder}.gan.training")
+        if card.gan is None:
+            card = train(against, bundle)
+        _refuse_other_settings(bundle, (card.gan or {})["training"], against)
     return card
+
+
+def _refuse_other_settings(bundle: Path, training: Mapping[str, Any], config: TrainConfig) -> None:
+    """Raise if a cell that is there was trained by other settings than those of the comparison's file."""
+    if training.get("settings_sha256") != fingerprint(config):
+        what = "was trained by other settings than the comparison's file has now"
+        raise TrainingError.about(bundle, what, "Name another --work, or remove this cell and its training folders.")
 
 
 def finished(comparison: Comparison, work: Path) -> list[tuple[Cell, Card]]:
@@ -174,7 +185,7 @@ def finished(comparison: Comparison, work: Path) -> list[tuple[Cell, Card]]:
 
 def main(arguments: list[str] | None = None) -> None:
     """Train what is missing and write the table, from the command line."""
-    from models.comparison_page import write_section
+    from models.comparison_page import check_page, write_section
 
     parser = argparse.ArgumentParser(prog="python -m models.comparison", description="Train and compare networks.")
     parser.add_argument("--config", type=Path, required=True, help="the comparison's file, TOML")
@@ -185,6 +196,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--no-training", action="store_true", help="write the table of what is there")
     given = parser.parse_args(arguments)
     comparison = read_comparison(given.config)
+    if given.page:
+        check_page(given.page, comparison)
     if not given.no_training:
         for cell in cells(comparison):
             if all(word in cell.folder for word in given.only.split()):

@@ -19,6 +19,8 @@ from models.predict import load_predictor
 
 TILE_PX = 256
 """Side of the large tile that costs are stated for."""
+LEAST_SIDE_PX = 64
+"""Side of the smallest input that costs are measured on."""
 COLUMNS = (
     "method", "PSNR RGB, dB", "gain over bicubic, dB [95 %]", "PSNR Y", "SSIM RGB", "MS-SSIM RGB", "QILV",
     "perceptual", "consistency, grey levels", "steps", "seeds", "M weights", "GMAC", "ms", "authors' own figure",
@@ -34,21 +36,39 @@ class Cost:
     milliseconds: float
 
 
-def write_section(page: Path, comparison: Comparison, work: Path) -> None:
-    """Write a comparison's section of a page anew, between its two marks, and leave the rest alone.
+def check_page(page: Path, comparison: Comparison) -> tuple[str, str]:
+    """Return what stands before and behind the place of a comparison's section.
 
     Raises
     ------
     TrainingError
-        if the page has no such marks, or no cell is done.
+        if the page cannot be read, or does not mark the place.
     """
-    begin, end = (f"<!-- {word} {comparison.section} -->" for word in ("begin", "end"))
-    text = page.read_text(encoding="utf-8")
-    if text.count(begin) != 1 or text.count(end) != 1:
-        raise TrainingError.about(page, f"has no pair of marks {begin}", "Put both lines where the table belongs.")
-    before, rest = text.split(begin)
-    after = rest.split(end)[1]
-    page.write_text(f"{before}{begin}\n\n{section(comparison, work)}\n{end}{after}", encoding="utf-8")
+    begin, end = _marks(comparison)
+    try:
+        text = page.read_text(encoding="utf-8")
+    except OSError as error:
+        raise TrainingError.about(page, f"cannot be read ({error})", "Name a Markdown file.") from error
+    before, _, rest = text.partition(begin)
+    _, found, after = rest.partition(end)
+    if not found:
+        what = f"has no line {begin} and, behind it, {end}"
+        raise TrainingError.about(page, what, "Put both lines where the table belongs.")
+    return before, after
+
+
+def _marks(comparison: Comparison) -> tuple[str, str]:
+    return f"<!-- begin {comparison.section} -->", f"<!-- end {comparison.section} -->"
+
+
+def write_section(page: Path, comparison: Comparison, work: Path) -> None:
+    """Write a comparison's section of a page anew, between its two marks, and leave the rest alone."""
+    before, after = check_page(page, comparison)
+    begin, end = _marks(comparison)
+    text = f"{before}{begin}\n\n{section(comparison, work)}\n{end}{after}"
+    unfinished = page.with_name(f"{page.name}.part")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(page)
 
 
 def section(comparison: Comparison, work: Path) -> str:
@@ -135,8 +155,10 @@ def _bicubic_row(card: Card) -> tuple[str, ...]:
 
 def _figures(by_source: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the figures of the only source with held-out images."""
-    (figures,) = by_source.values()
-    return dict(figures)
+    if len(by_source) != 1:
+        what = f"a comparison with test images in {len(by_source)} sources ({', '.join(by_source)})"
+        raise TrainingError(what, "Hold out images of one source only.")
+    return dict(next(iter(by_source.values())))
 
 
 def _over_seeds(figures: Iterable[Mapping[str, Any]], name: str) -> float:
@@ -152,7 +174,12 @@ def _spread(figures: Sequence[Mapping[str, Any]], name: str, digits: int) -> str
 
 
 def cost_of(bundle: Path, scale: int) -> Cost:
-    """Return what a bundle's network costs for a large tile of 256 x 256 px; the time as `histoloom run` would take."""
-    network, side_px = load_network(bundle), TILE_PX // scale
+    """Return what a bundle's network costs for a large tile of 256 x 256 px; the time as `histoloom run` would take.
+
+    Measured on a tile that is not small beside the network's stride, and stated for 256 x 256 px of it.
+    """
+    network, side_px = load_network(bundle), max(TILE_PX // scale, LEAST_SIDE_PX)
+    share = (TILE_PX / (side_px * scale)) ** 2
     weights = sum(parameter.numel() for parameter in network.parameters())
-    return Cost(weights, multiply_adds(network, side_px), milliseconds(load_predictor(bundle), side_px))
+    took = milliseconds(load_predictor(bundle), side_px)
+    return Cost(weights, round(multiply_adds(network, side_px) * share), took * share)

@@ -7,6 +7,7 @@ same ones, so that they can be tested in a row.
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,8 @@ MONUSEG_TEST_PATIENTS = (
 MONUSEG_VALIDATION_PATIENTS = ("TCGA-E2-A14V", "TCGA-B0-5710")
 """Breast and kidney; they draw the curves."""
 
+UNDECODABLE = (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError)
+"""What Pillow raises for files that are no images, or broken ones."""
 IMAGE_SUFFIXES = (".png", ".webp", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 
 
@@ -105,7 +108,11 @@ def patient_of(name: str, pattern: str) -> str:
     TrainingError
         if the pattern does not match.
     """
-    found = re.match(pattern, name)
+    try:
+        found = re.match(pattern, name)
+    except re.error as error:
+        what = f"the patient expression {pattern!r} is no regular expression ({error})"
+        raise TrainingError(what, "Give an expression whose first group is the patient, such as '(.{12})'.") from error
     if found is None or not found.groups():
         what = f"{name}: the patient expression {pattern!r} finds nothing"
         raise TrainingError(what, "Give an expression whose first group is the patient, such as '(.{12})'.")

@@ -65,8 +65,8 @@ def read_slide(source: SourceConfig, slide: SlideReader, scale: int, crop_px: in
         test_patients=(f"{patient}, right of {source.train_width:g} of its width",) if test else (),
         skipped=found.skipped,
         degradation=source.degradation,
-        parted=f"{patient} at {source.train_width:g}",
-        registration=register(slide.name, [*train, *test], fields.lower.downsample) if fields.lower else None,
+        parted=f"{source.path} at {source.train_width:g}",
+        registration=_registration(fields, [*train, *test]),
     )
 
 
@@ -92,6 +92,13 @@ def _refuse_empty(name: str, fields: int, skipped: Sequence[str]) -> None:
     reason = f" ({skipped[0]})" if skipped else ""
     what = f"{name}: of {fields} fields of tissue none is left to train on{reason}"
     raise TrainingError(what, "Raise sharpest_db or train_width, lower least_tissue, or take another slide.")
+
+
+def _registration(fields: Fields, pairs: Sequence[Pair]) -> Registration | None:
+    """Return how a slide's levels lie on each other, where a lower one is read and there is anything to see it by."""
+    if fields.lower is None or not pairs:
+        return None
+    return register(fields.view.slide.name, pairs, fields.lower.downsample)
 
 
 def register(name: str, pairs: Sequence[Pair], downsample: float) -> Registration:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.augment import UPRIGHT, jitter_stain, orient, random_box
-from models.data import choose, image_files, patient_of, read_image, split_patients
+from models.data import UNDECODABLE, choose, image_files, patient_of, read_image, split_patients
 from models.data_slides import read_slide
 from models.degrade import BY_LOT, Degradation, cut_to_multiple, degrade, reach_of
 from models.errors import TrainingError
@@ -120,7 +120,7 @@ def _tile(path: Path, patient: str, read: Callable[[Path, str], Pair]) -> Tile:
 def _read_tile(path: Path, patient: str, kind: Degradation, scale: int, seed: int, least_px: int) -> Pair:
     try:
         image = read_image(path)
-    except (OSError, ValueError, SyntaxError) as error:  # all of them Pillow's, for files cut short or no images
+    except UNDECODABLE as error:
         raise TrainingError.about(path, f"cannot be read ({error})", "Copy or export it again.") from error
     height, width = image.shape[:2]
     if min(height, width) < least_px:

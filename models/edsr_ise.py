@@ -106,6 +106,11 @@ class EdsrIse(nn.Module):
             for parameter in self.tail.parameters():
                 parameter.zero_()
 
+    @property
+    def looks_everywhere(self) -> bool:
+        """Whether a pixel depends on the whole image: no tile-wise use."""
+        return self.config.se != "none" and self.config.gates == "live"
+
     def forward(self, image: Tensor) -> Tensor:
         """Map (n, 3, y, x) in [0, 1] to (n, 3, scale y, scale x) of the same type, whatever type the weights have."""
         drawn: Tensor = self.tail(self.up(self._features(image.to(weight_type(self))))).to(image.dtype)

@@ -35,11 +35,12 @@ NUCLEI_PROTOCOL = (
     "Whole images; instances by models.instances with the card's parameters; Dice, AJI and PQ (IoU > 0.5) an image; "
     "mean and standard deviation over images; float32"
 )
-CLASSIFICATION_PROTOCOL = (
-    "Patches of patients that neither training nor choosing saw; the class is the most probable one; precision, "
-    "F1 and specificity are plain means over classes, AUC is that of the last class against the rest; 95 % intervals "
-    "from 1,000 bootstrap samples of whole patients; ECE over 15 bins at the test set's own prevalence; float32"
+CLASSIFICATION_MEASURES = (
+    "the class is the most probable one; precision, F1 and specificity are plain means over classes, AUC is that of "
+    "the last class against the rest; 95 % intervals from 1,000 bootstrap samples of whole patients; ECE over 15 bins "
+    "at the test set's own prevalence; float32"
 )
+CLASSIFICATION_PROTOCOL = f"Patches of patients that neither training nor choosing saw; {CLASSIFICATION_MEASURES}"
 
 
 def evaluate_nuclei(

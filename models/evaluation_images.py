@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,15 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from models.data import patient_of, read_image, read_labels
+from models.data import UNDECODABLE, patient_of, read_image, read_labels
 from models.data_nuclei import LabelledImage
 from models.degrade import Degradation, cut_to_multiple, degrade
 from models.errors import EvaluationError, UnreadableImage
 from models.evaluate_super_resolution import least_side_px
 from models.pairs import Pair
-
-UNDECODABLE = (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError)
-"""What Pillow raises for files that are no images, or broken ones."""
 
 
 def files_of(folder: Path) -> list[Path]:

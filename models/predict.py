@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from models.bundle import load_network
 from models.card import Card, join_cards
+from models.device import choose_device
 from models.errors import BundleError, DeviceError
 from models.fold import fold
 from models.shelf import read_card
@@ -35,6 +36,9 @@ class Predictor:
     """One bundle's network on one device."""
 
     def __init__(self, card: Card, network: nn.Module, device: torch.device, precision: Precision) -> None:
+        if getattr(network, "looks_everywhere", False):
+            cure = "Take one whose gates or anchors are fixed, or whose attention keeps to windows."
+            raise BundleError.about(card.name, "looks at whole images; it cannot work tile by tile", cure)
         self.card = card
         self.device = str(device)
         self.precision: Precision = precision
@@ -196,7 +200,7 @@ def load_predictor(bundle: str | Path, device: str = "auto", precision: str = "a
     DeviceError
         if there is no such device.
     """
-    place = _choose_device(device)
+    place = choose_device(device)
     network = load_network(bundle, blend)
     return Predictor(read_card(bundle), network, place, _choose_precision(precision, place))
 
@@ -211,24 +215,8 @@ def load_cascade(
 
 def resolve_device(device: str = "auto", precision: str = "auto") -> tuple[str, Precision]:
     """Return what `load_predictor` would make of these two words here, such as ("cuda:0", "bf16")."""
-    place = _choose_device(device)
+    place = choose_device(device)
     return str(place), _choose_precision(precision, place)
-
-
-def _choose_device(wanted: str) -> torch.device:
-    """Return the device that a word names; `auto` is the first CUDA device, else the CPU."""
-    if wanted == "auto":
-        wanted = "cuda:0" if torch.cuda.is_available() else "cpu"
-    cure = "Take --device auto, cpu, cuda or cuda:N."
-    try:
-        device = torch.device(wanted)
-    except RuntimeError as error:
-        raise DeviceError.about(wanted, "no such kind of device", cure) from error
-    if device.type == "cpu":
-        return torch.device("cpu")
-    if device.type != "cuda" or (device.index or 0) >= torch.cuda.device_count():
-        raise DeviceError.about(wanted, f"not among the {torch.cuda.device_count()} CUDA devices here", cure)
-    return torch.device("cuda", device.index or 0)
 
 
 def _choose_precision(wanted: str, device: torch.device) -> Precision:

@@ -36,7 +36,7 @@ class AdversaryOptions:
     """Channels of the critic's first convolution."""
     loss: AdversarialKind = "ragan"
     turns: int = 1
-    """The critic's turns before each of the generator's."""
+    """The critic's turns, each on a batch of its own, before each of the generator's."""
     learning_rate: float = 1e-4
     betas: tuple[float, float] = (0.9, 0.99)
     penalty: float = 10.0
@@ -78,7 +78,8 @@ class AdversarialTask(SuperResolutionTask):
 
     def turns(self) -> Sequence[Turn]:
         """The critic's, then the generator's."""
-        return (*[Turn(CRITIC, self.critic_loss)] * self.adversary.turns, Turn(NETWORK, self.generator_loss))
+        critics = (Turn(CRITIC, self.critic_loss, batch) for batch in range(self.adversary.turns))
+        return (*critics, Turn(NETWORK, self.generator_loss))
 
     def critic_loss(self, players: Players, batch: Batch) -> Tensor:
         """Return what the critic makes small: how badly it tells scanned from drawn."""

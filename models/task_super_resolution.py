@@ -17,9 +17,10 @@ from models.architectures import resolve
 from models.augment import ANY, UPRIGHT
 from models.batches import Batch, Better, network_input
 from models.data_super_resolution import draw_pair, read_sets
-from models.device import pick_device
+from models.device import choose_device
 from models.edsr_ise import EdsrIse
-from models.evaluate_super_resolution import SUPER_RESOLUTION_PROTOCOL, evaluate_super_resolution
+from models.errors import TrainingError
+from models.evaluate_super_resolution import SUPER_RESOLUTION_MEASURES, evaluate_super_resolution
 from models.losses import l1, mse, tv
 from models.pairs import Pair, PairSet
 from models.perceptual import DEFAULT_ENCODER, Encoder, load_encoder, perceptual_distance, perceptual_loss
@@ -48,10 +49,22 @@ class SuperResolutionOptions:
     """Keyword arguments of `LossWeights`."""
     encoder: str = DEFAULT_ENCODER
     """What the perceptual loss compares features of: a bundle, or a safetensors file of VGG19's weights."""
-    judge: str = DEFAULT_ENCODER
-    """What the perceptual distance of the card is measured by; best one that no loss looks at. `none` for none."""
+    judge: str = "none"
+    """What the perceptual distance of the card is measured by: an encoder that no loss looks at, or `none`."""
     adversary: dict[str, Any] = field(default_factory=dict)
-    """Keyword arguments of `AdversaryOptions`; without them there is no adversary."""
+    """Keyword arguments of `AdversaryOptions`; without this table there is no adversary."""
+
+    def __post_init__(self) -> None:
+        ranges = {
+            "crop_px": 8 <= self.crop_px <= 4096,
+            "validation_px": 64 <= self.validation_px <= 8192,
+            "stain": 0 <= self.stain < 1,
+            "orientations": self.orientations in ("upright", "any"),
+        }
+        wrong = [f"{name}={getattr(self, name)!r}" for name, holds in ranges.items() if not holds]
+        if wrong:
+            msg = f"a super-resolution training cannot have {', '.join(wrong)}"
+            raise ValueError(msg)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +92,9 @@ class SuperResolutionTask:
     def __init__(self, config: TrainConfig, open_slide: OpenSlide = open_tiff) -> None:
         self.options = from_table(SuperResolutionOptions, config.options, config.name)
         self.weights = from_table(LossWeights, self.options.losses, config.name)
-        self.device = pick_device(config.device)
+        self._refuse_opinions_of_nobody(config)
+        self._judge = None if self.options.judge == "none" else load_encoder(self.options.judge)
+        self.device = choose_device(config.device)
         self._encoder = load_encoder(self.options.encoder).to(self.device) if self.weights.perceptual else None
         self.scale = int(resolve(config.architecture, config.network)[1].get("scale", 2))
         root, crop_px = Path(config.data_root), self.options.crop_px
@@ -95,6 +110,13 @@ class SuperResolutionTask:
         ]
         low, high = (torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2) for images in zip(*drawn, strict=True))
         return {"low": low, "high": high}
+
+    def _refuse_opinions_of_nobody(self, config: TrainConfig) -> None:
+        if self.weights.adversarial and "adversary" not in config.options:
+            what = (
+                f"{config.name}: options.losses.adversarial weighs {self.weights.adversarial:g}, without an adversary"
+            )
+            raise TrainingError(what, "Add a table options.adversary, or leave the loss out.")
 
     def rivals(self) -> dict[str, Rival]:
         """Nobody."""
@@ -128,12 +150,21 @@ class SuperResolutionTask:
         return self._encoder
 
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """Return PSNR and its gain over bicubic on the middle of the validation images."""
-        pairs = [self._middle(pair) for one in self.sets for pair in one.validation]
-        if not pairs:
-            return {}
-        figures, _ = evaluate_super_resolution(pairs, lambda low: enlarge(network, low), self.scale)
-        return {"psnr_rgb": figures["psnr_rgb"]["mean"], "gain_db": figures["psnr_rgb_gain"]["mean"]}
+        """Return PSNR and its gain over bicubic on the middle of the validation images, by degradation.
+
+        The figures of the first source's degradation have plain names, those of others end in theirs.
+        """
+        middles: dict[str, list[Pair]] = {}
+        for one in self.sets:
+            if one.validation:
+                ending = "" if one.degradation == self.sets[0].degradation else f"_{one.degradation}"
+                middles.setdefault(ending, []).extend(self._middle(pair) for pair in one.validation)
+        figures = {}
+        for ending, pairs in middles.items():
+            found, _ = evaluate_super_resolution(pairs, lambda low: enlarge(network, low), self.scale)
+            figures[f"psnr_rgb{ending}"] = found["psnr_rgb"]["mean"]
+            figures[f"gain_db{ending}"] = found["psnr_rgb_gain"]["mean"]
+        return figures
 
     def _middle(self, pair: Pair) -> Pair:
         half = self.options.validation_px // self.scale // 2
@@ -160,23 +191,29 @@ class SuperResolutionTask:
         return {"scale": self.scale, "classes": None, "field_px": None}
 
     def split(self) -> dict[str, Any]:
-        """Return who was trained on and who was held out."""
-        return {
-            "train_patients": [name for one in self.sets for name in one.train_patients],
-            "test_patients": [name for one in self.sets for name in one.test_patients],
-        }
+        """Return who was trained on and who was held out, and whether a slide is on both sides, in other places."""
+        trained = dict.fromkeys(name for one in self.sets if one.share for name in one.train_patients)
+        tested = dict.fromkeys(name for one in self.sets for name in one.test_patients)
+        parted = dict.fromkeys(one.parted for one in self.sets if one.train and one.test and one.parted)
+        by = f"by patient; by place within {', '.join(parted)} of its width" if parted else "by patient"
+        return {"split": by, "train_patients": list(trained), "test_patients": list(tested)}
 
     def test(self, network: nn.Module) -> dict[str, Any]:
         """Return the card's metrics: each source's held-out images, beside bicubic interpolation."""
         test, baseline = {}, {}
-        judge = None if self.options.judge == "none" else load_encoder(self.options.judge).to(self.device)
-        distance = partial(perceptual_distance, judge) if judge else None
+        distance = partial(perceptual_distance, self._judge.to(self.device)) if self._judge else None
         for name, one in zip(self.names, self.sets, strict=True):
             if one.test:
-                figures = evaluate_super_resolution(one.test, lambda low: enlarge(network, low), self.scale, distance)
-                test[name], baseline[name] = figures
-        protocol = SUPER_RESOLUTION_PROTOCOL.format(border=self.scale)
-        return {"protocol": protocol, "test": test, "baseline": {"method": "bicubic interpolation", **baseline}}
+                drawn, bicubic = evaluate_super_resolution(
+                    one.test, lambda low: enlarge(network, low), self.scale, distance
+                )
+                test[name], baseline[name] = {"degradation": one.degradation, **drawn}, bicubic
+        protocol = f"Whole images, reduced as `degradation` says, on 8 bits; {SUPER_RESOLUTION_MEASURES}"
+        return {
+            "protocol": protocol.format(border=self.scale),
+            "test": test,
+            "baseline": {"method": "bicubic interpolation", **baseline},
+        }
 
 
 def enlarge(network: nn.Module, low: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -46,7 +46,7 @@ def build_task(config: TrainConfig, open_slide: OpenSlide = open_tiff) -> Task:
     TrainingError
         if there is no such task, its options are wrong, or its data cannot be used.
     """
-    against = AdversarialTask if config.options.get("adversary") else SuperResolutionTask
+    against = AdversarialTask if "adversary" in config.options else SuperResolutionTask
     tasks: dict[str, Callable[[], Task]] = {
         "superresolution": lambda: against(config, open_slide),
         "nuclei": lambda: NucleiTask(config),

@@ -11,13 +11,16 @@ import torch
 from torch import nn
 
 from models.architectures import ARCHITECTURES, resolve
-from models.bundle import add_gan, load_network, write_bundle
+from models.bundle import add_gan, load_network, refuse_other_network, write_bundle
 from models.card import Card
 from models.checkpoint import Progress, load
+from models.data import refuse_shared_patients
 from models.errors import TrainingError
 from models.receptive_field import receptive_radius_px
+from models.shelf import read_card
 from models.tasks import Task, build_task
 from models.train_config import TrainConfig, from_table
+from models.train_settings import fingerprint, progress_of, refuse_other_training
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -66,6 +69,29 @@ def begin(config: TrainConfig) -> nn.Module:
     return network
 
 
+def refuse_what_cannot_ship(config: TrainConfig, task: Task, out: Path) -> None:
+    """Raise before a training what would else come to light when it is through.
+
+    Raises
+    ------
+    TrainingError
+        if the network looks at whole images, or weights that it begins with have seen a patient of the test.
+    BundleError
+        if the card would be refused, or second weights have no bundle to join.
+    """
+    if config.begin:
+        seen = read_card(config.begin).training.get("train_patients", ())
+        refuse_shared_patients(**{f"training of {config.begin}": seen, "test": task.split()["test_patients"]})
+    if config.task != "superresolution":
+        return
+    network = build(config).eval()
+    with torch.no_grad():
+        task.finish(network)
+    _card(config, task, network, {}, {}).check(config.name)
+    if config.weights == "gan":
+        refuse_other_network(out, network)
+
+
 def write_trained(config: TrainConfig, out: Path, work: Path, task: Task | None = None) -> Card:
     """Write the bundle of the last checkpoint in `work`, be the training through or not, and return its card.
 
@@ -75,6 +101,7 @@ def write_trained(config: TrainConfig, out: Path, work: Path, task: Task | None 
     if checkpoint is None:
         raise TrainingError.about(work, "holds no checkpoint", "Train first, or name the training's folder.")
     task = task or build_task(config)
+    refuse_other_training(checkpoint.progress, progress_of(config, task.split()["train_patients"]), work)
     network = build(config).eval()
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in torch's own types
     network.load_state_dict(checkpoint.part("best") or checkpoint.part("mean"))
@@ -88,8 +115,15 @@ def write_trained(config: TrainConfig, out: Path, work: Path, task: Task | None 
     else:
         card = write_bundle(out, network, _card(config, task, network, training, metrics))
     if config.text:
-        (out / CONFIG_FILES[config.weights]).write_text(config.text, encoding="utf-8")
+        _write_text(out / CONFIG_FILES[config.weights], config.text)
     return card
+
+
+def _write_text(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise TrainingError.about(path, f"cannot be written ({error})", "Copy the training file there.") from error
 
 
 @torch.no_grad()
@@ -107,6 +141,7 @@ def _training(config: TrainConfig, task: Task, progress: Progress) -> dict[str, 
         "data": [{"name": one.name, "licence": one.licence} for one in config.sources],
         "split": "by patient",
         **task.split(),
+        "settings_sha256": fingerprint(config),
         "begun_with": config.begin or None,
         "iterations": progress.best_iteration or progress.iteration,
         "batch": schedule.batch,
@@ -124,7 +159,7 @@ def _card(
     fields = task.card_fields()
     stride_px = int(getattr(network, "stride_px", 1))
     dense = config.task != "classification"
-    radius_px = receptive_radius_px(network, scale=fields.get("scale") or 1, stride_px=stride_px) if dense else None
+    radius_px = _radius_px(config, network, fields.get("scale") or 1, stride_px) if dense else None
     return Card(
         name=config.name,
         task=config.task,
@@ -139,6 +174,14 @@ def _card(
         limits=config.limits,
         **fields,
     )
+
+
+def _radius_px(config: TrainConfig, network: nn.Module, scale: int, stride_px: int) -> int:
+    try:
+        return receptive_radius_px(network, scale=scale, stride_px=stride_px)
+    except ValueError as error:
+        cure = 'Confine it (attention = "window"), or make it shallower.'
+        raise TrainingError.about(config.name, str(error), cure) from error
 
 
 def _rounded(value: object) -> object:

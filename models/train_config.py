@@ -153,6 +153,13 @@ class TrainConfig:
         if not self.sources:
             msg = "a training needs at least one source"
             raise ValueError(msg)
+        for name, choices in (("weights", ("model", "gan")), ("precision", ("bf16", "fp32"))):
+            if getattr(self, name) not in choices:
+                msg = f"{name} is {getattr(self, name)!r} where one of {', '.join(choices)} is wanted"
+                raise ValueError(msg)
+        if self.weights == "gan" and (self.task != "superresolution" or not self.begin):
+            msg = 'second weights (weights = "gan") are a super-resolver\'s, begun with its own (begin = ...)'
+            raise ValueError(msg)
 
     def at(self, data_root: str | Path) -> TrainConfig:
         """Return the same training on data under another folder."""

@@ -7,13 +7,12 @@ from (seed, iteration) alone, so a training that is stopped and called again goe
 
 from __future__ import annotations
 
-import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from copy import deepcopy
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +20,14 @@ import torch
 from torch import Tensor, nn
 
 from models.batches import Batch
-from models.checkpoint import Progress, load, save
-from models.device import pick_device
+from models.checkpoint import load, save
+from models.device import choose_device
 from models.errors import TrainingError
 from models.learning_rate import rate, share_done
 from models.tasks import Task
 from models.train_bundle import begin
 from models.train_config import TrainConfig
+from models.train_settings import progress_of, refuse_other_training
 from models.training_log import Row, TrainingLog
 from models.turns import NETWORK, Turn
 
@@ -49,14 +49,14 @@ class Training:
 
     def __init__(self, config: TrainConfig, task: Task, work: Path) -> None:
         self.config, self.task, self.work = config, task, work
-        self.device = pick_device(config.device)
+        self.device = choose_device(config.device)
         torch.manual_seed(config.seed)
         self.network = begin(config)
         self.players = self._players()
         self.networks = {name: player.network for name, player in self.players.items()}
         self.mean = deepcopy(self.network).eval().requires_grad_(False)
         self.best: dict[str, Tensor] = {}
-        self.progress = Progress(settings=_settings(config))
+        self.progress = progress_of(config, task.split()["train_patients"])
         self._resume()
         self.log = TrainingLog(work, up_to_iteration=self.progress.iteration)
 
@@ -76,9 +76,7 @@ class Training:
         checkpoint = load(self.work)
         if checkpoint is None:
             return
-        if not same_training(checkpoint.progress.settings, self.progress.settings):
-            cure = "Train into another folder, or remove this one."
-            raise TrainingError.about(self.work, "holds a checkpoint of a training with other settings", cure)
+        refuse_other_training(checkpoint.progress, self.progress, self.work)
         for name, player in self.players.items():
             checkpoint.restore(name, player.network, player.optimiser)
         self.mean.load_state_dict(checkpoint.part("mean"))
@@ -103,15 +101,17 @@ class Training:
             watch(share, row)
         self.save()
 
-    def step(self, batch: Batch) -> Row:
-        """Let every player take its turns on a batch, move the running mean, and return the losses."""
+    def step(self, batches: Sequence[Batch]) -> Row:
+        """Let every player take its turns, each on its batch, move the running mean, and return the losses."""
         schedule = self.config.schedule
         torch.manual_seed(self.config.seed + 1_000_003 * self.progress.iteration)  # dropout, the same when resumed
-        whole = {name: one.to(self.device) for name, one in batch.items()}
-        parts = [dict(zip(whole, part, strict=True)) for part in _split(whole, schedule.accumulate)]
-        losses = {turn.player: self._take(turn, parts) for turn in self.task.turns()}
+        losses = {turn.player: self._take(turn, self._parts(batches[turn.batch])) for turn in self.task.turns()}
         update_mean(self.mean, self.network, schedule.ema_decay, self.progress.iteration)
         return {"loss" if name == NETWORK else f"loss_{name}": loss for name, loss in losses.items()}
+
+    def _parts(self, batch: Batch) -> list[Batch]:
+        whole = {name: one.to(self.device) for name, one in batch.items()}
+        return [dict(zip(whole, part, strict=True)) for part in _split(whole, self.config.schedule.accumulate)]
 
     def _take(self, turn: Turn, parts: list[Batch]) -> float:
         """Take one step of a player down the gradient of its loss, the mean over the parts of a batch."""
@@ -137,7 +137,7 @@ class Training:
         if not math.isfinite(loss):
             whose = "" if player == NETWORK else f" of the {player}"
             what = f"{self.config.name}: the loss{whose} is {loss} at iteration {self.progress.iteration}"
-            raise TrainingError(what, f"Lower `learning_rate`; {self.work} holds the state before.")
+            raise TrainingError(what, f"Lower `learning_rate`; the last checkpoint in {self.work}, if any, is kept.")
 
     def _look(self, losses: Row) -> Row:
         with torch.no_grad():
@@ -197,11 +197,18 @@ def _split(batch: Batch, parts: int) -> Iterator[tuple[Tensor, ...]]:
     return zip(*(tensor.tensor_split(min(parts, _count(batch))) for tensor in batch.values()), strict=True)
 
 
-def _draw_ahead(task: Task, config: TrainConfig, first: int) -> Iterator[Batch]:
+def draw_batches(task: Task, config: TrainConfig, iteration: int) -> list[Batch]:
+    """Return the batches of an iteration, which follow from it and the seed alone."""
+    batches = 1 + max(turn.batch for turn in task.turns())
+    rngs = [np.random.default_rng((config.seed, iteration, *([place] if place else []))) for place in range(batches)]
+    return [task.draw(rng, config.schedule.batch) for rng in rngs]
+
+
+def _draw_ahead(task: Task, config: TrainConfig, first: int) -> Iterator[list[Batch]]:
     """Yield the batches from iteration `first` on, drawn in `workers` threads ahead of their use."""
 
-    def draw(iteration: int) -> Batch:
-        return task.draw(np.random.default_rng((config.seed, iteration)), config.schedule.batch)
+    def draw(iteration: int) -> list[Batch]:
+        return draw_batches(task, config, iteration)
 
     workers = config.schedule.workers
     if not workers:
@@ -209,29 +216,7 @@ def _draw_ahead(task: Task, config: TrainConfig, first: int) -> Iterator[Batch]:
             yield draw(iteration)
         return
     with ThreadPoolExecutor(workers) as pool:
-        ahead: list[Future[Batch]] = [pool.submit(draw, first + place) for place in range(2 * workers)]
+        ahead: list[Future[list[Batch]]] = [pool.submit(draw, first + place) for place in range(2 * workers)]
         for iteration in range(first + 2 * workers, config.schedule.iterations + 2 * workers):
             yield ahead.pop(0).result()
             ahead.append(pool.submit(draw, iteration))
-
-
-def same_training(one: str, other: str) -> bool:
-    """Whether two settings differ in nothing but length and housekeeping, so that one may go on from the other.
-
-    A training is made longer by raising `iterations` or `minutes`; the learning rate rises to where the longer cosine
-    is.
-    """
-    tables = [json.loads(settings) for settings in (one, other)]
-    for table in tables:
-        for name in ("iterations", "minutes", "validate_every", "checkpoint_minutes", "workers"):
-            del table["schedule"][name]
-        table["options"].pop("instances", None)  # works on what the network puts out
-    return bool(tables[0] == tables[1])
-
-
-def _settings(config: TrainConfig) -> str:
-    """Return the settings that decide a training, as JSON; where it runs and where the data lie do not count."""
-    settings = asdict(config)
-    for key in ("device", "data_root", "limits", "licence", "text"):
-        del settings[key]
-    return json.dumps(settings, sort_keys=True)

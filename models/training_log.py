@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import logging
 from pathlib import Path
 
 CSV_FILE, CURVES_FILE = "log.csv", "curves.png"
 FIXED = ("iteration", "minutes", "learning_rate", "loss")
 
 Row = dict[str, float]
+_log = logging.getLogger(__name__)
 
 
 class TrainingLog:
@@ -20,8 +22,17 @@ class TrainingLog:
         self.rows = [row for row in _read(folder / CSV_FILE) if row["iteration"] <= up_to_iteration]
 
     def add(self, row: Row) -> None:
-        """Append a row and write both files."""
+        """Append a row and write both files; a disk that refuses does not end a training, the checkpoint's word counts.
+
+        The rows stay in memory and are written with the next one.
+        """
         self.rows.append(row)
+        try:
+            self._write()
+        except OSError as error:
+            _log.warning("%s cannot be written (%s); the training goes on", self.folder / CSV_FILE, error)
+
+    def _write(self) -> None:
         columns = list(dict.fromkeys([*FIXED, *(name for one in self.rows for name in one)]))
         with (self.folder / CSV_FILE).open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, columns)

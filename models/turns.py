@@ -33,10 +33,12 @@ class Rival:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One player's move: all others hold still."""
+    """One player's move. No weights but its own change; statistics of normalisation follow all that passes through."""
 
     player: str
     loss: Callable[[Players, Batch], Tensor]
+    batch: int = 0
+    """Which of the step's batches it learns from."""
 
 
 def alone(loss: Callable[[nn.Module, Batch], Tensor]) -> Sequence[Turn]:

@@ -115,6 +115,12 @@ class WideActivation(nn.Module):
                 parameter.zero_()
 
     @property
+    def looks_everywhere(self) -> bool:
+        """Whether a pixel depends on the whole image: no tile-wise use."""
+        config = self.config
+        return config.attention == "global" or (config.attention == "anchor" and config.anchors == "live")
+
+    @property
     def stride_px(self) -> int:
         """Tile corners are multiples of this, since windows lie on that grid."""
         return self.attention.stride_px if isinstance(self.attention, SelfAttention) else 1

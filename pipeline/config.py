@@ -136,6 +136,7 @@ def _kind(wanted: Any) -> str:
     kinds = {int: "a whole number", bool: "true or false", float: "a number", float | None: "a number"}
     return kinds.get(wanted, "a text")
 
+
 def _refuse(name: str, value: object, wanted: str) -> None:
     msg = f"{name} = {value!r} will not do"
     raise ConfigError(msg, f"Wanted: {wanted}.")

@@ -21,6 +21,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from pipeline.config import SlideConfig
 from pipeline.errors import HistoloomError, PlanChanged, StoreBusy
 
 Plan = Mapping[str, Any]
@@ -111,7 +112,9 @@ def tidy(root: Path) -> None:
 
 def refuse_other_plan(begun: Plan, plan: Plan, folder: Path) -> None:
     """Raise `PlanChanged` with what differs between the plan that a folder was begun with and the one asked for."""
-    before, now = _flat(begun), _flat(plan)
+    # a folder that was begun before a setting existed was begun with what is now its default
+    now, defaults = _flat(plan), _flat({"settings": SlideConfig().as_dict()})
+    before = {key: value for key, value in defaults.items() if key in now} | _flat(begun)
     changes = [
         f"{key} was {before.get(key)!r}, now {now.get(key)!r}"
         for key in sorted(before.keys() | now.keys())

@@ -21,7 +21,7 @@ from models.tasks import build_task
 from models.train import main, train
 from models.train_bundle import write_trained
 from models.train_config import ScheduleConfig, SourceConfig, TrainConfig
-from models.training import Training, update_mean
+from models.training import Training, draw_batches, update_mean
 from tests.models.examples import tissue
 from tests.models.test_instances import discs
 
@@ -115,7 +115,7 @@ def test_stopping_and_resuming_is_training_straight_through(task: str, data: Pat
     straight.run()
     stopped = Training(full, build_task(full), _folder(tmp_path / "stopped"))
     for iteration in range(3):
-        stopped.step(stopped.task.draw(np.random.default_rng((full.seed, iteration)), full.schedule.batch))
+        stopped.step(draw_batches(stopped.task, full, iteration))
         stopped.progress = stopped.progress.after(0.1)
     stopped.save()
     resumed = Training(full, build_task(full), tmp_path / "stopped")
@@ -161,6 +161,26 @@ def test_a_training_that_ended_can_be_made_longer(data: Path, tmp_path: Path) ->
     assert training.progress.iteration == 2
     training.run()
     assert training.progress.iteration == 3
+
+
+def test_where_data_are_kept_and_what_only_measures_may_change(data: Path, tmp_path: Path) -> None:
+    first = config("superresolution", data, iterations=1)
+    Training(first, build_task(first), _folder(tmp_path / "t")).run()
+    source = first.sources[0]
+    measured = replace(source, name="more", share=0.0, degradation="box_jpeg")
+    other = replace(first, name="renamed", sources=(replace(source, cache_mib=1), measured))
+    other = replace(other, options={**other.options, "judge": "none"}, limits="Others.")
+    assert Training(other, build_task(other), tmp_path / "t").progress.iteration == 1
+    card = write_trained(other, tmp_path / "b", tmp_path / "t")
+    assert card.name == "renamed"
+
+
+def test_weights_of_another_training_are_not_written_as_this_ones(data: Path, tmp_path: Path) -> None:
+    first = config("superresolution", data, iterations=1)
+    Training(first, build_task(first), _folder(tmp_path / "t")).run()
+    source = replace(first.sources[0], test=("p3",))
+    with pytest.raises(TrainingError, match=r"other settings \(.*train_patients"):
+        write_trained(replace(first, sources=(source,)), tmp_path / "b", tmp_path / "t")
 
 
 def test_without_a_checkpoint_there_is_no_bundle_to_write(tmp_path: Path) -> None:

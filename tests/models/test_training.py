@@ -6,18 +6,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
 from models import checkpoint
+from models.batches import Batch
 from models.bundle import load_network, read_card
-from models.errors import TrainingError
+from models.errors import ModelError, TrainingError
 from models.predict import load_predictor
 from models.tasks import build_task
 from models.train import train
 from models.train_config import TrainConfig
-from models.training import Training
+from models.training import Training, draw_batches
 from models.turns import NETWORK
 from tests.models.examples import tissue
 from tests.models.test_train import config, data, one_thread  # noqa: F401 (fixtures)
@@ -41,15 +41,15 @@ def start(settings: TrainConfig, folder: Path) -> Training:
     return Training(settings, build_task(settings), folder)
 
 
-def batch_of(training: Training) -> dict[str, torch.Tensor]:
-    return training.task.draw(np.random.default_rng(1), training.config.schedule.batch)
+def batches_of(training: Training) -> list[Batch]:
+    return draw_batches(training.task, training.config, 1)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_both_players_learn_and_the_critic_as_often_as_told(loss: str, data: Path, tmp_path: Path) -> None:  # noqa: F811
     training = start(adversarial(data, loss=loss, network="wa_critic", turns=2), tmp_path / "t")
     before = {name: weights(network) for name, network in training.networks.items()}
-    losses = training.step(batch_of(training))
+    losses = training.step(batches_of(training))
     assert set(losses) == {"loss", "loss_critic"}
     assert all(not torch.equal(before[name], weights(network)) for name, network in training.networks.items())
     steps = [one.optimiser.state_dict()["state"][0]["step"].item() for one in training.players.values()]
@@ -61,18 +61,29 @@ def test_a_critic_alone_moves_the_network(data: Path, tmp_path: Path) -> None:  
     settings = replace(settings, options={**settings.options, "losses": {"adversarial": 1.0}})
     training = start(settings, tmp_path / "t")
     before = weights(training.network)
-    training.step(batch_of(training))
+    training.step(batches_of(training))
     assert not torch.equal(before, weights(training.network))
 
 
-def test_a_rival_resumes_as_if_it_had_never_stopped(data: Path, tmp_path: Path) -> None:  # noqa: F811
-    settings = adversarial(data, loss="wgan_gp", network="wa_critic")
+@pytest.mark.parametrize(
+    ("critic", "loss", "turns", "norm"),
+    [("wa_critic", "wgan_gp", 2, "none"), ("unet_sn", "ragan", 1, "none"), ("srgan", "bce", 1, "bn")],
+)
+def test_a_rival_resumes_as_if_it_had_never_stopped(
+    critic: str,
+    loss: str,
+    turns: int,
+    norm: str,
+    data: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    settings = adversarial(data, loss=loss, network=critic, turns=turns)
+    settings = replace(settings, network={**settings.network, "norm": norm})
     straight = start(settings, tmp_path / "straight")
     straight.run()
     stopped = start(settings, tmp_path / "stopped")
     for iteration in range(2):
-        batch = stopped.task.draw(np.random.default_rng((settings.seed, iteration)), settings.schedule.batch)
-        stopped.step(batch)
+        stopped.step(draw_batches(stopped.task, settings, iteration))
         stopped.progress = stopped.progress.after(0.1)
     stopped.save()
     start(settings, tmp_path / "stopped").run()
@@ -90,7 +101,7 @@ def test_a_batch_in_parts_teaches_what_the_whole_does(data: Path, tmp_path: Path
     found = []
     for settings in (whole, parts):
         training = start(settings, tmp_path / str(settings.schedule.accumulate))
-        loss = training.step(batch_of(training))["loss"]
+        loss = training.step(batches_of(training))["loss"]
         found.append((loss, weights(training.network)))
     assert found[0][0] == pytest.approx(found[1][0], rel=1e-5)
     torch.testing.assert_close(found[0][1], found[1][1], rtol=1e-4, atol=1e-6)
@@ -101,6 +112,8 @@ def test_an_adversary_that_does_not_exist_or_weighs_nothing_is_refused(data: Pat
         with pytest.raises(TrainingError, match=r"adversary cannot have|mixes images"):
             build_task(adversarial(data, **wrong))
     settings = adversarial(data)
+    with pytest.raises(TrainingError, match="without an adversary"):
+        build_task(replace(settings, options={"crop_px": 32, "losses": {"l1": 1.0, "adversarial": 0.1}}))
     with pytest.raises(TrainingError, match="weighs nothing"):
         build_task(replace(settings, options={**settings.options, "losses": {"l1": 1.0}}))
     with pytest.raises(TrainingError, match="weigh"):
@@ -131,3 +144,40 @@ def test_weights_to_begin_with_are_where_the_training_starts(data: Path, tmp_pat
     wider = replace(settings, network={**settings.network, "channels": 16})
     with pytest.raises(TrainingError, match="another network's weights"):
         start(wider, tmp_path / "w")
+
+
+def test_a_critic_sees_other_images_at_each_of_its_turns(data: Path, tmp_path: Path) -> None:  # noqa: F811
+    batches = batches_of(start(adversarial(data, turns=3), tmp_path / "t"))
+    assert len(batches) == 3
+    assert not any(torch.equal(batches[0]["high"], other["high"]) for other in batches[1:])
+
+
+def test_training_a_bundle_again_keeps_its_second_weights(data: Path, tmp_path: Path) -> None:  # noqa: F811
+    bundle, settings = tmp_path / "bundle", config("superresolution", data)
+    train(settings, bundle)
+    card = train(replace(adversarial(data), begin=str(bundle), weights="gan"), bundle)
+    assert (tmp_path / "bundle.gan.training").is_dir()
+    assert train(settings, bundle).gan == card.gan
+
+
+def test_what_cannot_ship_is_refused_before_the_training(data: Path, tmp_path: Path) -> None:  # noqa: F811
+    bundle, settings = tmp_path / "bundle", config("superresolution", data)
+    against = replace(adversarial(data), begin=str(bundle), weights="gan")
+    train(settings, bundle)
+
+    def refused(wrong: TrainConfig, match: str, out: Path = bundle) -> None:
+        with pytest.raises(ModelError, match=match):
+            train(wrong, out, tmp_path / "refused")
+        assert checkpoint.load(tmp_path / "refused") is None
+
+    refused(against, "neither a shipped bundle nor a folder|neither a shipped", tmp_path / "nowhere")
+    refused(replace(settings, name="Not A Name"), "name is 'Not A Name'")
+    refused(replace(settings, options={**settings.options, "judge": "nobody"}), "nobody")
+    other = replace(settings.sources[0], test=("p3",))
+    refused(replace(settings, begin=str(bundle), sources=(other,)), "share 1 patients")
+    wide = {"scale": 2, "blocks": 1, "channels": 4, "attention": "global"}
+    refused(replace(settings, architecture="wide_activation", network=wide), "everywhere")
+    with pytest.raises(ValueError, match="second weights"):
+        replace(settings, weights="gan")
+    with pytest.raises(ValueError, match="precision is 'fp16'"):
+        replace(settings, precision="fp16")  # type: ignore[arg-type]

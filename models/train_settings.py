@@ -1,0 +1,65 @@
+"""What makes two trainings the same, so that one may go on from the other's checkpoint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from models.checkpoint import Progress
+from models.errors import TrainingError
+from models.shelf import read_card
+from models.train_config import TrainConfig
+
+HOUSEKEEPING = {
+    "": ("name", "device", "data_root", "limits", "licence", "text"),
+    "schedule": ("iterations", "minutes", "validate_every", "checkpoint_minutes", "workers"),
+    "options": ("instances", "judge", "validation_px"),
+    "sources": ("cache_mib", "licence"),
+}
+"""Settings that change no weight by themselves, by table. A training is made longer by raising `iterations` or
+`minutes`; the learning rate rises to where the longer cosine is."""
+
+
+def settings_of(config: TrainConfig) -> dict[str, Any]:
+    """Return the settings that decide a training's weights; sources that are only measured by do not."""
+    table = asdict(config)
+    sources = [one for one in table["sources"] if one["share"] > 0]
+    groups = {"": [table], "schedule": [table["schedule"]], "options": [table["options"]], "sources": sources}
+    for group, names in HOUSEKEEPING.items():
+        for part in groups[group]:
+            for name in names:
+                part.pop(name, None)
+    begun_with = read_card(config.begin).sha256 if config.begin else None
+    settings: dict[str, Any] = json.loads(json.dumps(table | {"sources": sources, "begin": begun_with}))
+    return settings
+
+
+def progress_of(config: TrainConfig, train_patients: Sequence[str]) -> Progress:
+    """Return the progress of a training that has not begun: its settings, and whom it learns from."""
+    settings = settings_of(config) | {"train_patients": list(train_patients)}
+    return Progress(settings=json.dumps(settings, sort_keys=True))
+
+
+def fingerprint(config: TrainConfig) -> str:
+    """Return a hash of all settings that a training follows from, its length among them."""
+    schedule = {name: getattr(config.schedule, name) for name in ("iterations", "minutes")}
+    return sha256(json.dumps([settings_of(config), schedule], sort_keys=True).encode()).hexdigest()
+
+
+def refuse_other_training(begun: Progress, now: Progress, work: Path) -> None:
+    """Raise unless a checkpoint is one of the training that is asked for.
+
+    Raises
+    ------
+    TrainingError
+        that names the settings that differ.
+    """
+    before, after = (json.loads(progress.settings) for progress in (begun, now))
+    other = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    if other:
+        what = f"holds a checkpoint of a training with other settings ({', '.join(other)})"
+        raise TrainingError.about(work, what, "Train into another folder (--work), or set the settings back.")
