@@ -69,12 +69,14 @@ def test_the_patient_is_the_expressions_first_group() -> None:
         patient_of("x", r"(\d+)")
 
 
-@pytest.mark.parametrize("name", ["nuclei-unet", "sr-x2"])
+@pytest.mark.parametrize("name", ["nuclei-unet", "sr-x2", "sr-x4"])
 def test_shipped_trainings_hold_out_the_same_monuseg_patients(name: str) -> None:
     table = tomllib.loads((BUNDLES / name / "train.toml").read_text())
-    monuseg = next(one for one in table["sources"] if "monuseg" in one["path"])
-    assert tuple(monuseg["test"]) == MONUSEG_TEST_PATIENTS
-    assert tuple(monuseg["validation"]) == MONUSEG_VALIDATION_PATIENTS
+    of_monuseg = [one for one in table["sources"] if "monuseg" in one["path"]]
+    assert of_monuseg
+    for one in of_monuseg:
+        assert tuple(one["test"]) == MONUSEG_TEST_PATIENTS
+        assert tuple(one["validation"]) == MONUSEG_VALIDATION_PATIENTS
 
 
 def test_images_and_labels_come_back_as_they_were_written(tmp_path: Path) -> None:
