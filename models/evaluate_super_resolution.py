@@ -35,9 +35,6 @@ SUPER_RESOLUTION_MEASURES = (
     "bicubic against the input; mean and standard deviation over images, identical ones counted and left out of PSNR; "
     "gains over bicubic paired by image, 95 % intervals from 1,000 bootstrap samples of whole patients; float32"
 )
-SUPER_RESOLUTION_PROTOCOL = (
-    f"Whole images, reduced by antialiased bicubic (Pillow) and rounded to 8 bits; {SUPER_RESOLUTION_MEASURES}"
-)
 
 GAINS = ("psnr_rgb", "psnr_y", "ssim_rgb", "ssim_y", "qilv", "perceptual")
 """Figures whose paired difference from bicubic is stated, each with an interval over patients."""

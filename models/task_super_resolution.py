@@ -178,13 +178,16 @@ class SuperResolutionTask:
 
         Without them it could not work tile by tile.
         """
-        side_px, rng = self.options.crop_px // self.scale * self.scale, np.random.default_rng(0)
-        drawn = [draw_pair(self.sets, side_px, self.scale, rng)[0] for _ in range(FITTED_CROPS)]
         match network:
             case EdsrIse() if network.config.se != "none":
-                network.freeze_gates(network_input(network, np.stack(drawn)))
+                network.freeze_gates(network_input(network, self._small_crops()))
             case WideActivation() if network.config.attention == "anchor":
-                network.fix_anchors(network_input(network, np.stack(drawn)))
+                network.fix_anchors(network_input(network, self._small_crops()))
+
+    def _small_crops(self) -> NDArray[np.uint8]:
+        """Return (n, y, x, 3) crops as the network sees them in training, the same ones at every call."""
+        side_px, rng = self.options.crop_px // self.scale * self.scale, np.random.default_rng(0)
+        return np.stack([draw_pair(self.sets, side_px, self.scale, rng)[0] for _ in range(FITTED_CROPS)])
 
     def card_fields(self) -> dict[str, Any]:
         """Return the card's fields that follow from the task."""

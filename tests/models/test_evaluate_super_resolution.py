@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from models.degrade import cut_to_multiple, enlarge_bicubic, reduce_bicubic
 from models.evaluate_super_resolution import (
-    SUPER_RESOLUTION_PROTOCOL,
+    SUPER_RESOLUTION_MEASURES,
     Judgement,
     evaluate_super_resolution,
     judge_pair,
@@ -144,4 +144,4 @@ def test_the_least_side_can_just_be_judged(scale: int) -> None:
 
 
 def test_the_protocol_names_the_border() -> None:
-    assert "4 px cut" in SUPER_RESOLUTION_PROTOCOL.format(border=4)
+    assert "4 px cut" in SUPER_RESOLUTION_MEASURES.format(border=4)

@@ -170,7 +170,7 @@ def test_what_cannot_ship_is_refused_before_the_training(data: Path, tmp_path: P
             train(wrong, out, tmp_path / "refused")
         assert checkpoint.load(tmp_path / "refused") is None
 
-    refused(against, "neither a shipped bundle nor a folder|neither a shipped", tmp_path / "nowhere")
+    refused(against, "neither a shipped bundle", tmp_path / "nowhere")
     refused(replace(settings, name="Not A Name"), "name is 'Not A Name'")
     refused(replace(settings, options={**settings.options, "judge": "nobody"}), "nobody")
     other = replace(settings.sources[0], test=("p3",))
@@ -181,3 +181,29 @@ def test_what_cannot_ship_is_refused_before_the_training(data: Path, tmp_path: P
         replace(settings, weights="gan")
     with pytest.raises(ValueError, match="precision is 'fp16'"):
         replace(settings, precision="fp16")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("architecture", "network", "fixed"),
+    [
+        ("edsr_ise", {"blocks": 1, "channels": 16}, {"gates": "frozen"}),
+        (
+            "wide_activation",
+            {"blocks": 1, "channels": 8, "attention": "anchor", "anchor_side": 4},
+            {"anchors": "fixed"},
+        ),
+    ],
+)
+def test_a_network_that_looks_at_whole_images_ships_with_constants_in_their_place(
+    architecture: str,
+    network: dict[str, Any],
+    fixed: dict[str, str],
+    data: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    plain = config("superresolution", data)
+    card = train(replace(plain, architecture=architecture, network={"scale": 2, **network}), tmp_path / "bundle")
+    assert fixed.items() <= card.parameters.items()
+    assert card.receptive_radius_px is not None
+    assert card.receptive_radius_px < 32
+    assert load_predictor(tmp_path / "bundle", precision="fp32")(tissue(24, 24)[None]).shape == (1, 48, 48, 3)
