@@ -71,6 +71,8 @@ class Comparison:
     """What perceptual losses compare features of."""
     judge: str = "nuclei-unet"
     """What the perceptual distance of the table is measured by."""
+    test_px: int = 0
+    """Side of the middle of each test image that is measured; 0 measures whole images."""
     text: str = ""
     """What stands above the table."""
 
@@ -140,6 +142,7 @@ def first_phase(comparison: Comparison, cell: Cell) -> TrainConfig:
             "crop_px": comparison.crop_px[str(cell.scale)],
             "encoder": comparison.encoder,
             "judge": comparison.judge,
+            "test_px": comparison.test_px,
         },
         sources=cell.data.sources,
         schedule=comparison.schedule,
@@ -161,16 +164,16 @@ def train_cell(comparison: Comparison, cell: Cell, data_root: Path, work: Path) 
     if not (bundle / CARD_FILE).is_file():
         train(first, bundle)
     card = read_card(bundle)
-    _refuse_other_settings(bundle, card.training, first)
+    refuse_other_settings(bundle, card.training, first)
     if cell.method.adversary:
         against = second_phase(comparison, cell, bundle).at(data_root)
         if card.gan is None:
             card = train(against, bundle)
-        _refuse_other_settings(bundle, (card.gan or {})["training"], against)
+        refuse_other_settings(bundle, (card.gan or {})["training"], against)
     return card
 
 
-def _refuse_other_settings(bundle: Path, training: Mapping[str, Any], config: TrainConfig) -> None:
+def refuse_other_settings(bundle: Path, training: Mapping[str, Any], config: TrainConfig) -> None:
     """Raise if a cell that is there was trained by other settings than those of the comparison's file."""
     if training.get("settings_sha256") != fingerprint(config):
         what = "was trained by other settings than the comparison's file has now"
@@ -185,7 +188,8 @@ def finished(comparison: Comparison, work: Path) -> list[tuple[Cell, Card]]:
 
 def main(arguments: list[str] | None = None) -> None:
     """Train what is missing and write the table, from the command line."""
-    from models.comparison_page import check_page, write_section
+    from models.comparison_page import section
+    from models.comparison_section import check_page, write_section
 
     parser = argparse.ArgumentParser(prog="python -m models.comparison", description="Train and compare networks.")
     parser.add_argument("--config", type=Path, required=True, help="the comparison's file, TOML")
@@ -197,14 +201,14 @@ def main(arguments: list[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     comparison = read_comparison(given.config)
     if given.page:
-        check_page(given.page, comparison)
+        check_page(given.page, comparison.section)
     if not given.no_training:
         for cell in cells(comparison):
             if all(word in cell.folder for word in given.only.split()):
                 print(f"{cell.folder}", flush=True)
                 train_cell(comparison, cell, given.data, given.work)
     if given.page:
-        write_section(given.page, comparison, given.work)
+        write_section(given.page, comparison.section, section(comparison, given.work))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import numpy as np
 from models.bundle import load_network
 from models.card import Card
 from models.comparison import Cell, Comparison, finished
+from models.comparison_section import table
 from models.cost import milliseconds, multiply_adds
 from models.errors import TrainingError
 from models.predict import load_predictor
@@ -34,41 +35,6 @@ class Cost:
     weights: int
     multiply_adds: int
     milliseconds: float
-
-
-def check_page(page: Path, comparison: Comparison) -> tuple[str, str]:
-    """Return what stands before and behind the place of a comparison's section.
-
-    Raises
-    ------
-    TrainingError
-        if the page cannot be read, or does not mark the place.
-    """
-    begin, end = _marks(comparison)
-    try:
-        text = page.read_text(encoding="utf-8")
-    except OSError as error:
-        raise TrainingError.about(page, f"cannot be read ({error})", "Name a Markdown file.") from error
-    before, _, rest = text.partition(begin)
-    _, found, after = rest.partition(end)
-    if not found:
-        what = f"has no line {begin} and, behind it, {end}"
-        raise TrainingError.about(page, what, "Put both lines where the table belongs.")
-    return before, after
-
-
-def _marks(comparison: Comparison) -> tuple[str, str]:
-    return f"<!-- begin {comparison.section} -->", f"<!-- end {comparison.section} -->"
-
-
-def write_section(page: Path, comparison: Comparison, work: Path) -> None:
-    """Write a comparison's section of a page anew, between its two marks, and leave the rest alone."""
-    before, after = check_page(page, comparison)
-    begin, end = _marks(comparison)
-    text = f"{before}{begin}\n\n{section(comparison, work)}\n{end}{after}"
-    unfinished = page.with_name(f"{page.name}.part")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(page)
 
 
 def section(comparison: Comparison, work: Path) -> str:
@@ -99,8 +65,7 @@ def _table(runs: Sequence[tuple[Cell, Card]], work: Path) -> str:
     for of_method in by_method.values():
         cost = cost_of(work / of_method[0][0].folder, of_method[0][0].scale)
         rows += _method_rows(of_method, cost)
-    lines = [COLUMNS, ("---",) * len(COLUMNS), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return table(COLUMNS, rows)
 
 
 def _method_rows(runs: Sequence[tuple[Cell, Card]], cost: Cost) -> list[tuple[str, ...]]:

@@ -41,6 +41,8 @@ class SuperResolutionOptions:
     """Side of the crops at the output's resolution."""
     validation_px: int = 512
     """Side of the middle of each validation image that is looked at."""
+    test_px: int = 0
+    """Side of the middle of each test image that is measured; 0 measures whole images."""
     stain: float = 0.0
     """Strength of the stain jitter."""
     orientations: Literal["upright", "any"] = "upright"
@@ -58,6 +60,7 @@ class SuperResolutionOptions:
         ranges = {
             "crop_px": 8 <= self.crop_px <= 4096,
             "validation_px": 64 <= self.validation_px <= 8192,
+            "test_px": self.test_px == 0 or 192 <= self.test_px <= 8192,
             "stain": 0 <= self.stain < 1,
             "orientations": self.orientations in ("upright", "any"),
         }
@@ -158,7 +161,9 @@ class SuperResolutionTask:
         for one in self.sets:
             if one.validation:
                 ending = "" if one.degradation == self.sets[0].degradation else f"_{one.degradation}"
-                middles.setdefault(ending, []).extend(self._middle(pair) for pair in one.validation)
+                middles.setdefault(ending, []).extend(
+                    self._middle(pair, self.options.validation_px) for pair in one.validation
+                )
         figures = {}
         for ending, pairs in middles.items():
             found, _ = evaluate_super_resolution(pairs, lambda low: enlarge(network, low), self.scale)
@@ -166,8 +171,8 @@ class SuperResolutionTask:
             figures[f"gain_db{ending}"] = found["psnr_rgb_gain"]["mean"]
         return figures
 
-    def _middle(self, pair: Pair) -> Pair:
-        half = self.options.validation_px // self.scale // 2
+    def _middle(self, pair: Pair, side_px: int) -> Pair:
+        half = side_px // self.scale // 2
         y, x = (length // 2 for length in pair.low.shape[:2])
         low = (slice(max(y - half, 0), y + half), slice(max(x - half, 0), x + half))
         high = tuple(slice(side.start * self.scale, side.stop * self.scale) for side in low)
@@ -207,11 +212,13 @@ class SuperResolutionTask:
         distance = partial(perceptual_distance, self._judge.to(self.device)) if self._judge else None
         for name, one in zip(self.names, self.sets, strict=True):
             if one.test:
+                pairs = [self._middle(pair, px) for pair in one.test] if (px := self.options.test_px) else one.test
                 drawn, bicubic = evaluate_super_resolution(
-                    one.test, lambda low: enlarge(network, low), self.scale, distance
+                    pairs, lambda low: enlarge(network, low), self.scale, distance
                 )
                 test[name], baseline[name] = {"degradation": one.degradation, **drawn}, bicubic
-        protocol = f"Whole images, reduced as `degradation` says, on 8 bits; {SUPER_RESOLUTION_MEASURES}"
+        measured = f"The middle {self.options.test_px} px of images" if self.options.test_px else "Whole images"
+        protocol = f"{measured}, reduced as `degradation` says, on 8 bits; {SUPER_RESOLUTION_MEASURES}"
         return {
             "protocol": protocol.format(border=self.scale),
             "test": test,
