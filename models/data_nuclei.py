@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,34 +13,43 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from models.augment import jitter_stain, magnify, magnify_labels, orient, random_box, soften
-from models.data import beside, choose, image_files, patient_of, read_image, read_labels, split_patients
+from models.data import choose, patient_of, split_patients
 from models.errors import TrainingError
 from models.losses import NUCLEUS
+from models.nuclei_examples import Example, LabelledImages, Memory, Read, Request
+from models.nuclei_image import LabelledImage, at_mpp, enlargement
+from models.nuclei_layouts import list_examples
+from models.slide_reader import OpenSlide, open_tiff
 from models.train_config import SourceConfig
 
+__all__ = [
+    "BACKGROUND",
+    "CONTOUR",
+    "INTERIOR",
+    "LabelledImage",
+    "NucleiAugmentation",
+    "NucleiSet",
+    "draw_nuclei",
+    "read_nuclei",
+    "three_classes",
+]
+
 BACKGROUND, INTERIOR, CONTOUR = 0, 1, 2
-
-
-@dataclass(frozen=True, slots=True)
-class LabelledImage:
-    """An image (y, x, 3) uint8 and its labels (y, x) int32: instances, or 1 for any nucleus."""
-
-    name: str
-    image: NDArray[np.uint8]
-    labels: NDArray[np.int32]
-    instances: bool
+_PARTS = ("train", "validation", "test")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class NucleiSet:
-    """The images of one source, by part of the split."""
+    """The images of one source, by part of the split; one that was not held in memory is read when it is asked for."""
 
     name: str
     share: float
-    train: list[LabelledImage]
-    validation: list[LabelledImage]
-    test: list[LabelledImage]
+    train: Sequence[LabelledImage]
+    validation: Sequence[LabelledImage]
+    test: Sequence[LabelledImage]
     train_patients: tuple[str, ...]
+    validation_patients: tuple[str, ...]
     test_patients: tuple[str, ...]
 
 
@@ -54,22 +66,61 @@ class NucleiAugmentation:
     soften_factor: float = 2.0
 
 
-def read_nuclei(source: SourceConfig, root: Path, seed: int) -> NucleiSet:
-    """Return a source's images: folder `images` beside `labels` (kind `instances`) or beside `masks` (kind `masks`)."""
-    folders = {"instances": "labels", "masks": "masks"}
-    if source.kind not in folders:
-        what = f"{source.name}: no kind {source.kind!r} of nuclei"
-        raise TrainingError(what, "Take `instances` or `masks`.")
-    folder = root / source.path
-    files = image_files(folder / "images")
-    patients = [patient_of(path.stem, source.patient) for path in files]
+def read_nuclei(
+    source: SourceConfig, root: Path, seed: int, mpp: float | None = None, open_slide: OpenSlide = open_tiff
+) -> NucleiSet:
+    """Return a source's images, split by patient, and brought to `mpp`, the network's um per px.
+
+    All are looked at once, so that a training that starts has files it can use, but for those of memory-mapped arrays.
+    Up to the source's `cache_mib` they stay in memory, those to train on first.
+
+    Raises
+    ------
+    TrainingError
+        if there is no such kind of source, or one of its files cannot be used.
+    """
+    examples = list_examples(Request(source, root / source.path, mpp, open_slide))
+    _look_at_mpp(source, examples, mpp)
+    patients = [patient_of(example.group, source.patient) for example in examples]
     split = split_patients(patients, source, seed)
-    parts: dict[str, list[LabelledImage]] = {"train": [], "validation": [], "test": []}
-    for path, patient in zip(files, patients, strict=True):
-        labels = read_labels(beside(folder / folders[source.kind], path))
-        one = LabelledImage(path.stem, read_image(path), labels, source.kind == "instances")
-        parts[split.part_of(patient)].append(one)
-    return NucleiSet(source.name, source.share, **parts, train_patients=split.train, test_patients=split.test)
+    parts: dict[str, list[Example]] = {part: [] for part in _PARTS}
+    for example, patient in zip(examples, patients, strict=True):
+        parts[split.part_of(patient)].append(example)
+    memory = Memory(source.cache_mib * 2**20)
+    train, validation, test = (LabelledImages(_reads(parts[part], mpp, memory)) for part in _PARTS)
+    return NucleiSet(
+        source.name,
+        source.share,
+        train,
+        validation,
+        test,
+        train_patients=split.train,
+        validation_patients=split.validation,
+        test_patients=split.test,
+    )
+
+
+def _reads(examples: list[Example], mpp: float | None, memory: Memory) -> list[Read]:
+    reads = [(example, partial(_read_at, example, mpp)) for example in examples]
+    return [read if example.mapped else memory.hold(read) for example, read in reads]
+
+
+def _read_at(example: Example, mpp: float | None) -> LabelledImage:
+    one = example.read()
+    return one if mpp is None or example.mpp is None else at_mpp(one, example.mpp, mpp)
+
+
+def _look_at_mpp(source: SourceConfig, examples: list[Example], mpp: float | None) -> None:
+    """Raise if an image's um per px cannot be, or be brought to `mpp`; say in the log of how many nobody knows them."""
+    if mpp is None:
+        return
+    for example in examples:
+        if example.mpp is not None:
+            enlargement(example.name, example.mpp, mpp)
+    unknown = sum(example.mpp is None for example in examples)
+    if unknown:
+        taken = (source.name, unknown, len(examples), mpp)
+        _log.warning("%s: nobody says how many um a px of %d of %d images spans; taken for %g (say mpp)", *taken)
 
 
 def three_classes(labels: NDArray[np.int32], *, instances: bool = True) -> NDArray[np.uint8]:
@@ -98,11 +149,16 @@ def draw_nuclei(
     """Return a random crop (crop_px, crop_px, 3) with its classes (crop_px, crop_px), augmented.
 
     Labels are magnified before the classes are drawn, so that the contour is 2 px wide at any magnification.
+
+    Raises
+    ------
+    TrainingError
+        if the image that was drawn is so small that it would be magnified beyond `largest_scale`.
     """
     images = sets[choose([one.share for one in sets], rng)].train
     one = images[int(rng.integers(len(images)))]
     scale = np.exp(rng.uniform(np.log(augmentation.least_scale), np.log(augmentation.largest_scale)))
-    side_px = min(round(crop_px / scale), *one.labels.shape)
+    side_px = _side_px(one, crop_px, scale, augmentation.largest_scale)
     box = random_box(one.labels.shape, side_px, rng)
     image = magnify(one.image[box], crop_px)
     classes = three_classes(magnify_labels(one.labels[box], crop_px), instances=one.instances)
@@ -111,3 +167,12 @@ def draw_nuclei(
     image = jitter_stain(image, rng, augmentation.stain)
     orientation = int(rng.integers(8))
     return orient(image, orientation), orient(classes, orientation)  # type: ignore[return-value]
+
+
+def _side_px(one: LabelledImage, crop_px: int, scale: float, largest_scale: float) -> int:
+    """Return how many px of an image become a crop."""
+    shortest_px: int = min(one.labels.shape)
+    if shortest_px < int(crop_px / largest_scale):
+        what = f"{one.name}: {shortest_px} px, too few for crops of {crop_px} px at a scale of {largest_scale:g}"
+        raise TrainingError(what, "Take smaller crops (crop_px), or leave the image out.")
+    return min(round(crop_px / scale), shortest_px)

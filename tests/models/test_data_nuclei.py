@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,8 +41,8 @@ def write_set(folder: Path, truth: str = "labels") -> None:
         Image.fromarray(two_neighbours().astype(np.uint16)).save(folder / truth / f"{name}.png")
 
 
-def source(kind: str = "instances") -> SourceConfig:
-    return SourceConfig(name="set", licence="none", kind=kind, path=".", test=("c",))
+def source(kind: str = "instances", **changes: Any) -> SourceConfig:
+    return SourceConfig(name="set", licence="none", kind=kind, path=".", test=("c",), **changes)
 
 
 def test_contour_is_the_outer_two_px_of_every_instance() -> None:
@@ -101,3 +103,52 @@ def test_a_crop_follows_from_its_seed(tmp_path: Path) -> None:
     assert np.array_equal(draws[0][0], draws[1][0])
     assert not np.array_equal(draws[0][0], draws[2][0])
     assert set(np.unique(draws[0][1])) <= {BACKGROUND, NUCLEUS}
+
+
+def test_images_are_brought_to_the_networks_resolution(tmp_path: Path) -> None:
+    write_set(tmp_path)
+    nuclei = read_nuclei(source(mpp=0.25), tmp_path, seed=0, mpp=0.5)
+    assert nuclei.train[0].image.shape == (15, 20, 3)
+    assert nuclei.train[0].labels.shape == (15, 20)
+    assert read_nuclei(source(mpp=0.25), tmp_path, seed=0, mpp=0.25).train[0].image.shape == (30, 40, 3)
+
+
+def test_images_of_a_resolution_that_nobody_states_are_reported(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_set(tmp_path)
+    with caplog.at_level(logging.WARNING):
+        read_nuclei(source(mpp=0.25), tmp_path, seed=0, mpp=0.25)
+        assert caplog.text == ""
+        read_nuclei(source(), tmp_path, seed=0, mpp=0.25)
+    assert "set: nobody says how many um a px of 3 of 3 images spans; taken for 0.25" in caplog.text
+
+
+def test_an_implausible_resolution_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    write_set(tmp_path)
+    (tmp_path / "images/a.png").write_text("none")
+    with pytest.raises(TrainingError, match=r"^a: 0\.00499 um per px is implausible"):
+        read_nuclei(source(mpp=0.00499), tmp_path, seed=0, mpp=0.25)
+
+
+def test_images_that_exceed_the_memory_are_read_again_and_are_the_same(tmp_path: Path) -> None:
+    write_set(tmp_path)
+    nuclei = read_nuclei(source(cache_mib=0), tmp_path, seed=0)
+    assert nuclei.train[0] is not nuclei.train[0]
+    assert np.array_equal(nuclei.train[1].labels, two_neighbours())
+    held = read_nuclei(source(), tmp_path, seed=0).train
+    assert held[0] is held[0]
+
+
+def test_an_image_too_small_for_the_crops_is_named(tmp_path: Path) -> None:
+    write_set(tmp_path)
+    nuclei = read_nuclei(source(), tmp_path, seed=0)
+    with pytest.raises(TrainingError, match=r"^[ab]: 30 px, too few for crops of 64 px at a scale of 1\.25"):
+        draw_nuclei([nuclei], 64, NucleiAugmentation(), np.random.default_rng(0))
+
+
+def test_labels_that_do_not_fit_are_found_before_a_training_starts(tmp_path: Path) -> None:
+    write_set(tmp_path)
+    Image.fromarray(np.zeros((30, 41), np.uint16)).save(tmp_path / "labels/c.png")
+    with pytest.raises(TrainingError, match=r"labels/c\.png: an array \(30, 41\), beside c\.png of 30 rows"):
+        read_nuclei(source(), tmp_path, seed=0)
