@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 
 # Raised when a change of the code changes results; tiles computed before it are not mixed with tiles after it.
-NUMERICS = 1
+NUMERICS = 2
 
 _PACKAGES = (
     "histoloom", "torch", "numpy", "zarr", "zarrs", "dask", "scikit-image", "shapely", "tiffslide", "openslide-python",
@@ -62,6 +62,7 @@ def slide_plan(identity: Mapping[str, Any], config: SlideConfig, networks: Chose
         "slide": {"sha256": identity["sha256"]},
         "settings": settings,
         "bundles": {card.name: card.weights_hash(config.sr_blend) for card in networks.cards},
+        "postprocessing": {card.name: dict(card.postprocessing) for card in networks.cards if card.postprocessing},
     }
 
 

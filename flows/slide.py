@@ -161,6 +161,7 @@ def _find_tissue(slide: Slide, config: SlideConfig) -> TissueMask:
 def _weave(recipe: Recipe, runner: StageRunner) -> dict[str, Any]:
     """All stages, each reading what the ones before it wrote; return what they found."""
     from pipeline import gather
+    from pipeline.density import DENSITY
     from pipeline.recipe import CONSISTENCY
 
     workspace, core_px = runner.workspace, recipe.core_px
@@ -173,10 +174,12 @@ def _weave(recipe: Recipe, runner: StageRunner) -> dict[str, Any]:
         rms = gather.fold_consistency(workspace, recipe.super_resolve, CONSISTENCY, core_px)
         findings["consistency_rms"] = rms
         runner.run(*recipe.coarser(CONSISTENCY))
-    if recipe.segment and recipe.draw:
+    if recipe.segment and recipe.draw and recipe.density:
         runner.run(recipe.segment)
         counts["nuclei"] = gather.gather_nuclei(workspace, recipe.segment)
         runner.run(recipe.draw, *recipe.coarser(recipe.draw.group))
+        runner.run(recipe.density, *recipe.coarser(DENSITY))
+        findings["nuclei_density"] = gather.gather_density(workspace, recipe.density, counts["nuclei"])
     if recipe.classify:
         runner.run(*recipe.classify)
         counts["patches"] = gather.gather_patches(workspace, recipe.classify)

@@ -9,9 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.classify import Classify, patch_blocks
+from pipeline.density import DENSITY, MapDensity
 from pipeline.nuclei_table import merge_fragments, write_geojson_gz
 from pipeline.segment import Segment
 from pipeline.stitch import fold, table_blocks
+from pipeline.summary import summarise_density
 from pipeline.super_resolve import SuperResolve
 from pipeline.workspace import Workspace
 
@@ -22,6 +24,16 @@ def gather_nuclei(workspace: Workspace, stage: Segment) -> int:
     count = merge_fragments(fragments, workspace.nuclei_path, {"slide": workspace.name, "network": stage.network.name})
     write_geojson_gz(workspace.nuclei_path, workspace.folder / "nuclei.geojson.gz")
     return count
+
+
+def gather_density(workspace: Workspace, stage: MapDensity, nuclei: int) -> dict[str, float]:
+    """Nuclei per mm2 of tissue, for run.json: over all of it, and how the density map spreads around that."""
+    found = summarise_density(workspace.store.layer(f"{DENSITY}/0"))
+    tissue_mm2 = workspace.tissue.area_um2 / 1e6
+    if found is None or not tissue_mm2:
+        return {}
+    mean = {"sigma_um": stage.sigma_um, "mean_per_mm2": nuclei / tissue_mm2}
+    return {**mean, "median_per_mm2": found.median_per_mm2, "p95_per_mm2": found.p95_per_mm2}
 
 
 def gather_patches(workspace: Workspace, stages: Iterable[Classify]) -> dict[str, int]:

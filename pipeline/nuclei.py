@@ -1,131 +1,46 @@
-"""From a network's probabilities to whole nuclei, each found once, the same in every tile that sees it.
-
-The steps are the usual ones of a {background, interior, contour} network (DCAN, Chen et al. 2016): interiors are
-seeds, split at necks by the maxima of their distance transform, then grown over the contour to the foreground's edge.
-What is not usual is that **every step is local**: a nucleus is decided by the probabilities at most
-`NucleiParameters.halo_px` away from the core that owns it, and by nothing else, so that tiles of any size give the same
-nuclei to the bit. docs/explanation/nuclei.md has the argument.
-"""
+"""The nuclei that a tile owns, as rows: instances of its probabilities whose centroids lie in its core."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from scipy import ndimage
 
-from pipeline.errors import ConfigError
 from pipeline.geometry import Box, Frame
-from pipeline.nuclei_measure import measure
-from pipeline.nuclei_outline import fill_enclosed
-from pipeline.nuclei_seeds import EROSION_REACH_PX, Labels, grow, renumber, separate, too_wide
+from pipeline.grid import Tile
+from pipeline.nuclei_instances import CONTOUR, INTERIOR, NucleiParameters, segment
+from pipeline.nuclei_measure import Seen, measure
+from pipeline.nuclei_runs import Labels
 
 Keep = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.bool_]]
 
-INTERIOR, CONTOUR = 1, 2
-
-_EIGHT = ndimage.generate_binary_structure(2, 2)
-
-
-@dataclass(frozen=True, slots=True)
-class NucleiParameters:
-    """How probabilities become nuclei. Lengths are in px of the network's output; the defaults suit 0.25 um/px."""
-
-    smoothing_px: float = 1.0
-    """Standard deviation of the Gaussian that probabilities are smoothed with; 0 leaves them."""
-    foreground_threshold: float = 0.5
-    """A pixel is nucleus when interior + contour exceeds this."""
-    seed_threshold: float = 0.0
-    """A pixel of the foreground is a seed when interior - contour exceeds this."""
-    max_hole_px: int = 12
-    """A hole in a seed is filled before the seed is looked at, unless it is longer along y or x."""
-    seed_height_px: float = 2.0
-    """h of the h-maxima: two humps of the distance transform are two nuclei when a saddle this far below parts them."""
-    least_seed_area_px: int = 4
-    """A seed of fewer pixels starts no nucleus of its own."""
-    least_area_px: int = 16
-    """A nucleus of fewer pixels (1 um2 at 0.25 um/px) is dropped."""
-    max_diameter_px: int = 100
-    """A nucleus with a longer side along y or x (25 um at 0.25 um/px) is dropped: it would not fit into a halo."""
-    max_growth_px: int = 8
-    """How far a nucleus extends over the contour from its seed, in steps from pixel to pixel."""
-
-    def __post_init__(self) -> None:
-        ranges = {
-            "smoothing_px": 0 <= self.smoothing_px <= 10,
-            "foreground_threshold": 0 < self.foreground_threshold < 1,
-            "seed_threshold": -1 < self.seed_threshold < 1,
-            "max_hole_px": self.max_hole_px >= 0,
-            "seed_height_px": self.seed_height_px > 0,
-            "least_seed_area_px": self.least_seed_area_px >= 1,
-            "least_area_px": self.least_area_px >= 1,
-            "max_diameter_px": self.max_diameter_px >= 1,
-            "max_growth_px": self.max_growth_px >= 0,
-        }
-        wrong = [f"{name} = {getattr(self, name)!r}" for name, holds in ranges.items() if not holds]
-        if wrong:
-            msg = f"nuclei cannot be told apart with {', '.join(wrong)}"
-            raise ConfigError(msg, "See docs/explanation/nuclei.md for what each number means.")
-
-    @classmethod
-    def from_card(cls, postprocessing: Mapping[str, Any]) -> NucleiParameters:
-        """The `postprocessing` of a bundle's card; what it leaves out keeps its default, unknown keys are an error."""
-        known = [field.name for field in fields(cls)]
-        unknown = sorted(set(postprocessing) - set(known))
-        if unknown:
-            msg = f"the bundle's postprocessing has unknown keys: {', '.join(unknown)}"
-            raise ConfigError(msg, f"Known are {', '.join(known)}.")
-        return cls(**postprocessing)
-
-    @property
-    def halo_px(self) -> int:
-        """How far around a core probabilities must be right for the nuclei it owns to be those of the whole slide."""
-        of_masks = math.ceil(_TRUNCATE * self.smoothing_px) + self.max_hole_px
-        of_seeds = self.max_diameter_px + EROSION_REACH_PX
-        return of_masks + of_seeds + self.max_growth_px + 2
-
-
-# Where the Gaussian ends, in standard deviations.
-_TRUNCATE = 3.0
-
-
-def segment(probabilities: NDArray[np.float32], parameters: NucleiParameters) -> Labels:
-    """Label the nuclei of a (y, x, 3) {background, interior, contour} map: (y, x), 0 between them, numbered from 1.
-
-    Every label is one 4-connected region without holes. What lies inside a nucleus belongs to it.
-    """
-    interior = _smooth(probabilities[..., INTERIOR], parameters.smoothing_px)
-    contour = _smooth(probabilities[..., CONTOUR], parameters.smoothing_px)
-    foreground = interior + contour > parameters.foreground_threshold
-    seeds = _without_pinholes((interior - contour > parameters.seed_threshold) & foreground, parameters.max_hole_px)
-    labels = separate(seeds, parameters.least_seed_area_px, parameters.max_diameter_px, parameters.seed_height_px)
-    labels = grow(labels, foreground | seeds, parameters.max_growth_px)
-    return fill_enclosed(_drop_implausible(labels, parameters))
-
 
 def owned_nuclei(
-    probabilities: NDArray[np.float32], read: Box, core: Box, frame: Frame, level0: Frame, keep: Keep | None,
-    parameters: NucleiParameters,
+    probabilities: NDArray[np.float32], pixels: NDArray[np.uint8], tile: Tile, frame: Frame, level0: Frame,
+    keep: Keep | None, parameters: NucleiParameters,
 ) -> pa.Table:  # fmt: skip
-    """Rows (`nuclei_measure.SCHEMA`) of the nuclei whose centroids lie in `core`, sorted by centroid.
+    """Rows (`nuclei_measure.SCHEMA`) of the nuclei whose centroids lie in `tile.core`, sorted by centroid.
 
     Parameters
     ----------
     probabilities
-        (y, x, 3) over `read`; right at least `parameters.halo_px` around `core`, or up to the frame's border.
+        (y, x, 3), or (y, x, 2) without contours, over `tile.read`; right at least `parameters.halo_px` around the core,
+        or up to the frame's border.
+    pixels
+        (y, x, 3) RGB over `tile.read`: what the network saw.
     keep
         Which centroids, (y, x) in px of `frame`, lie where nuclei are wanted; all when None.
     """
-    if probabilities.shape[:2] != read.shape:
-        msg = f"probabilities of {probabilities.shape[:2]} px do not cover a read box of {read.shape} px"
+    read, core = tile.read, tile.core
+    if not probabilities.shape[:2] == pixels.shape[:2] == read.shape:
+        msg = (
+            f"{probabilities.shape[:2]} probabilities, {pixels.shape[:2]} px do not cover a read box of {read.shape} px"
+        )
         raise ValueError(msg)
     labels = segment(probabilities, parameters)
-    nucleus = probabilities[..., INTERIOR] + probabilities[..., CONTOUR]
+    seen = Seen(read, pixels, probabilities[..., INTERIOR : CONTOUR + 1].sum(axis=2))
     cut = _cut_by_the_tile(labels, read, frame)
 
     def owned(y: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -135,7 +50,7 @@ def owned_nuclei(
             inside[inside] = keep(y[inside], x[inside])
         return inside
 
-    return measure(labels, nucleus, read, frame, level0, owned)
+    return measure(labels, seen, frame, level0, owned)
 
 
 def _cut_by_the_tile(labels: Labels, read: Box, frame: Frame) -> Labels:
@@ -148,27 +63,3 @@ def _cut_by_the_tile(labels: Labels, read: Box, frame: Frame) -> Labels:
     ]
     reached = np.unique(np.concatenate([side for side in sides if side is not None] or [labels[:0, 0]]))
     return reached[reached > 0]
-
-
-def _smooth(probability: NDArray[np.float32], smoothing_px: float) -> NDArray[np.float32]:
-    if not smoothing_px:
-        return probability
-    radius = math.ceil(_TRUNCATE * smoothing_px)
-    smoothed: NDArray[np.float32] = ndimage.gaussian_filter(probability, smoothing_px, radius=radius)
-    return smoothed
-
-
-def _without_pinholes(mask: NDArray[np.bool_], max_hole_px: int) -> NDArray[np.bool_]:
-    """The mask and its holes (8-connected background) that span max_hole_px or less along y and x."""
-    holes, _ = ndimage.label(np.pad(~mask, 1, constant_values=True), _EIGHT, output=np.int32)
-    small = ~too_wide(holes, max_hole_px)
-    small[:2] = False  # the mask itself, and what is open to the outside: the padding makes it number 1
-    filled: NDArray[np.bool_] = mask | small[holes[1:-1, 1:-1]]
-    return filled
-
-
-def _drop_implausible(labels: Labels, parameters: NucleiParameters) -> Labels:
-    """Without nuclei that are too small or too long, and without what nobody owns."""
-    labels = np.maximum(labels, 0)
-    big_enough = np.bincount(labels.ravel()) >= parameters.least_area_px
-    return renumber(labels, big_enough & ~too_wide(labels, parameters.max_diameter_px))

@@ -1,7 +1,12 @@
 """Rows of nuclei: outlines, places and shapes of the regions of a label image, all at once.
 
-Sums are over whole numbers (pixels counted from the nucleus's own corner, or from the frame's), so that every tile that
-sees a nucleus computes the same bits.
+Sums are over whole numbers (pixels counted from the nucleus's own corner, or from the frame's; probabilities and
+optical densities in fixed point), so that every tile that sees a nucleus computes the same bits.
+
+Optical density is -log10(I / 255), of 8-bit light I of at least 1, so 0 is white and 2.4 is black. That of a stain is
+unmixed from the three channels by the vectors of Ruifrok and Johnston (Anal Quant Cytol Histol 23:291, 2001) for
+haematoxylin, eosin and DAB, as in `skimage.color.hed_from_rgb`. Unmixing is linear, so that the mean of a stain follows
+from the means of the channels. It is not clipped: a stain may come out slightly negative where it is absent.
 """
 
 from __future__ import annotations
@@ -13,9 +18,11 @@ import numpy as np
 import pyarrow as pa
 import shapely
 from numpy.typing import NDArray
+from skimage.color import hed_from_rgb
 
 from pipeline.geometry import Box, Frame
 from pipeline.nuclei_outline import Outlines, trace
+from pipeline.nuclei_runs import Indices, Runs, find_runs
 
 SCHEMA = pa.schema(
     [
@@ -25,106 +32,153 @@ SCHEMA = pa.schema(
             for name in (
                 "centroid_x_level0_px", "centroid_y_level0_px", "centroid_x_um", "centroid_y_um", "area_um2",
                 "area_level0_px", "probability", "perimeter_um", "circularity", "eccentricity", "major_axis_um",
-                "minor_axis_um",
+                "minor_axis_um", "hematoxylin_od", "eosin_od",
             )
         ),
     ]
 )  # fmt: skip
-"""Of a row a nucleus. `geometry` is a WKB polygon in level-0 px; `probability` the mean of interior + contour."""
+"""Of a row a nucleus. `geometry` is a WKB polygon in level-0 px; `probability` the mean of interior + contour over the
+nucleus's pixels, `hematoxylin_od` and `eosin_od` the mean optical density of a stain."""
 
 Chosen = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.bool_]]
+
+
+# Fixed point: a probability or an optical density of 1. Whole numbers, as floats: sums below 2**53 are exact.
+_ONE = float(2**24)
+_OPTICAL_DENSITY = np.rint(-np.log10(np.maximum(np.arange(256), 1) / 255) * _ONE)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was read and what a network says of it."""
+
+    read: Box
+    """Which pixels of the frame."""
+    pixels: NDArray[np.uint8]
+    """(y, x, 3) RGB over `read`."""
+    nucleus: NDArray[np.float32]
+    """(y, x) over `read`: the probability of being nucleus."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Regions:
     """Sums over the pixels of each label; entry i is label i + 1."""
 
-    pixels: NDArray[np.int64]
+    pixels: Indices
     centroid_y: NDArray[np.float64]
     centroid_x: NDArray[np.float64]
-    probability: NDArray[np.float64]
     variance_y: NDArray[np.float64]
     variance_x: NDArray[np.float64]
     covariance: NDArray[np.float64]
 
 
-def measure(
-    labels: NDArray[np.int32], nucleus: NDArray[np.float32], read: Box, frame: Frame, level0: Frame, chosen: Chosen
-) -> pa.Table:
+def measure(labels: NDArray[np.int32], seen: Seen, frame: Frame, level0: Frame, chosen: Chosen) -> pa.Table:
     """Rows of `SCHEMA`, sorted by centroid, of the labels whose centroids are chosen.
 
     Parameters
     ----------
     labels
-        (y, x) over `read`: 1 .. n without gaps, each one 4-connected region without holes.
-    nucleus
-        (y, x) over `read`: the probability of being nucleus.
+        (y, x) over `seen.read`: 1 .. n without gaps, each one 4-connected region without holes.
     chosen
         Which centroids, (y, x) in px of `frame`, become rows.
     """
-    regions = _sum_up(labels, nucleus, read)
+    runs = find_runs(labels)
+    regions = _sum_up(runs, seen.read)
     rows = np.flatnonzero(chosen(regions.centroid_y, regions.centroid_x))
     rows = rows[np.lexsort((regions.pixels[rows], regions.centroid_x[rows], regions.centroid_y[rows]))]
-    outlines = trace(labels, rows + 1, (read.y, read.x))
-    return _table(regions, rows, outlines, frame, level0)
+    outlines = trace(labels, rows + 1, (seen.read.y, seen.read.x))
+    columns = _places(regions, rows, frame, level0) | _shapes(regions, rows, outlines, frame, level0)
+    return pa.table(columns | _means(runs, rows, seen), schema=SCHEMA)
 
 
-def _sum_up(labels: NDArray[np.int32], nucleus: NDArray[np.float32], read: Box) -> _Regions:
-    """Sums of coordinates and probabilities, by label. Pixel i has its centre at i + 0.5."""
-    count = int(labels.max(initial=0))
-    flat = labels.reshape(-1)
-    place = np.flatnonzero(flat)
-    label = flat[place] - 1
-    y, x = np.divmod(place, labels.shape[1])
-    pixels = np.bincount(label, minlength=count)
+def _sum_up(runs: Runs, read: Box) -> _Regions:
+    """Sums of coordinates, by label. Pixel i has its centre at i + 0.5."""
+    nuclear = runs.value > 0
+    label, length = runs.value[nuclear] - 1, runs.length[nuclear]
+    y, x = np.divmod(runs.start[nuclear], runs.shape[1])
+    count = int(runs.value.max(initial=0))
     # Counted from one of the nucleus's own pixels, so that squares stay small and exact.
     corner_y, corner_x = np.zeros((2, count), np.int64)
     corner_y[label[::-1]], corner_x[label[::-1]] = y[::-1], x[::-1]
     y, x = y - corner_y[label], x - corner_x[label]
 
-    def total(values: NDArray[np.int64] | NDArray[np.float32]) -> NDArray[np.float64]:
+    def total(values: Indices) -> NDArray[np.float64]:
         return np.asarray(np.bincount(label, weights=values, minlength=count), np.float64)
 
-    sum_y, sum_x = total(y), total(x)
+    # Of x, x + 1, .. over a run: the sum, and the sum of squares.
+    along = length * x + length * (length - 1) // 2
+    squares = length * x * x + x * length * (length - 1) + (length - 1) * length * (2 * length - 1) // 6
+    pixels = total(length).astype(np.int64)
+    sum_y, sum_x = total(length * y), total(along)
     return _Regions(
         pixels,
         # One division of whole numbers: the correctly rounded mean, in every tile.
         (2 * (sum_y + pixels * (corner_y + read.y)) + pixels) / (2 * pixels),
         (2 * (sum_x + pixels * (corner_x + read.x)) + pixels) / (2 * pixels),
-        total(nucleus.reshape(-1)[place]) / pixels,
-        (pixels * total(y * y) - sum_y**2) / pixels**2,
-        (pixels * total(x * x) - sum_x**2) / pixels**2,
-        (pixels * total(y * x) - sum_y * sum_x) / pixels**2,
+        (pixels * total(length * y * y) - sum_y**2) / pixels**2,
+        (pixels * total(squares) - sum_x**2) / pixels**2,
+        (pixels * total(y * along) - sum_y * sum_x) / pixels**2,
     )
 
 
-def _table(regions: _Regions, rows: NDArray[np.int64], outlines: Outlines, frame: Frame, level0: Frame) -> pa.Table:
-    to_level0 = level0.pixels_per(frame)
-    y, x = regions.centroid_y[rows], regions.centroid_x[rows]
-    major_px, minor_px = _axes(regions.variance_y[rows], regions.variance_x[rows], regions.covariance[rows])
-    columns = {
-        "geometry": polygons(outlines, to_level0),
+def _means(runs: Runs, rows: Indices, seen: Seen) -> dict[str, NDArray[np.float64]]:
+    """Probability and stains, means over the pixels of each row."""
+    position = np.full(int(runs.value.max(initial=0)) + 1, -1)
+    position[rows + 1] = np.arange(len(rows))
+    of_rows = position[runs.value] >= 0
+    row, start, length = position[runs.value[of_rows]], runs.start[of_rows], runs.length[of_rows]
+    begin = np.cumsum(length) - length
+    place = np.repeat(start - begin, length) + np.arange(length.sum())
+    pixels = np.bincount(row, weights=length, minlength=len(rows))
+
+    def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        of_runs = np.add.reduceat(values, begin) if len(begin) else begin
+        return np.asarray(np.bincount(row, weights=of_runs, minlength=len(rows)) / pixels / _ONE, np.float64)
+
+    rgb = seen.pixels.reshape(-1, 3)[place]
+    red, green, blue = (mean(_OPTICAL_DENSITY[rgb[:, channel]]) for channel in range(3))
+    # Term by term: a matrix product may round otherwise where there are other numbers of rows.
+    stain = [red * one + green * two + blue * three for one, two, three in hed_from_rgb.T.tolist()]
+    probability = mean(np.rint(seen.nucleus.reshape(-1)[place] * np.float64(_ONE)))
+    return {"probability": np.minimum(probability, 1.0), "hematoxylin_od": stain[0], "eosin_od": stain[1]}
+
+
+def _places(regions: _Regions, rows: Indices, frame: Frame, level0: Frame) -> dict[str, NDArray[np.float64]]:
+    to_level0, y, x = level0.pixels_per(frame), regions.centroid_y[rows], regions.centroid_x[rows]
+    return {
         "centroid_x_level0_px": x * to_level0,
         "centroid_y_level0_px": y * to_level0,
         "centroid_x_um": x * frame.mpp,
         "centroid_y_um": y * frame.mpp,
+    }
+
+
+def _shapes(
+    regions: _Regions, rows: Indices, outlines: Outlines, frame: Frame, level0: Frame
+) -> dict[str, NDArray[np.object_] | NDArray[np.float64]]:
+    to_level0 = level0.pixels_per(frame)
+    major_px, minor_px = _axes(regions.variance_y[rows], regions.variance_x[rows], regions.covariance[rows])
+    return {
+        "geometry": polygons(outlines, to_level0, level0),
         "area_um2": outlines.area_px * frame.mpp**2,
         "area_level0_px": outlines.area_px * to_level0**2,
-        "probability": np.minimum(regions.probability[rows], 1.0),
         "perimeter_um": outlines.perimeter_px * frame.mpp,
         "circularity": 4 * np.pi * outlines.area_px / outlines.perimeter_px**2,
         "eccentricity": np.sqrt(1 - (minor_px / major_px) ** 2),
         "major_axis_um": major_px * frame.mpp,
         "minor_axis_um": minor_px * frame.mpp,
     }
-    return pa.table(columns, schema=SCHEMA)
 
 
-def polygons(outlines: Outlines, to_level0: float) -> NDArray[np.object_]:
-    """WKB polygons in level-0 px, one a ring, corners counter-clockwise as numbers (x, y)."""
+def polygons(outlines: Outlines, to_level0: float, level0: Frame) -> NDArray[np.object_]:
+    """WKB polygons in level-0 px, one a ring, corners counter-clockwise as numbers (x, y), none beyond the slide.
+
+    The last pixels of a resampled frame may overhang the slide by less than one: moving such corners back keeps a ring
+    simple, as an outline has no corner between a pixel's near and its far edge but the one in the middle.
+    """
     if len(outlines.start) < 2:
         return np.zeros(0, object)
-    corners = outlines.corners_halfpx[:, ::-1] * (to_level0 / 2)
+    corners = np.minimum(outlines.corners_halfpx[:, ::-1] * (to_level0 / 2), (level0.width, level0.height))
     ring = np.repeat(np.arange(len(outlines.start) - 1), np.diff(outlines.start))
     made = shapely.polygons(shapely.linearrings(corners, indices=ring))
     return np.asarray(shapely.to_wkb(made, byte_order=1))

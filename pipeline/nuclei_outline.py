@@ -13,11 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from pipeline.geometry import Box
-
-_EIGHT = np.ones((3, 3), bool)
 
 # The four edges of a pixel in the order in which a walk around it, its inside always on the same hand, meets them:
 # the step (y, x) along the edge, the neighbour beyond it, and the edge's middle in half px from the pixel's corner.
@@ -40,47 +37,13 @@ class Outlines:
     """(rings): half a px less than the region's pixels, as the four outer corners are cut by an eighth each."""
 
 
-def fill_enclosed(labels: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Give each region of a (y, x) label image what its outline encloses: holes, and regions inside it.
-
-    Labels are 1 .. n and 4-connected; so are those returned, in the same order, less the enclosed.
-    """
-    suspects = _enclosing(labels)
-    if not suspects:
-        return labels
-    places = ndimage.find_objects(labels)
-    filled = labels.copy()
-    for label in suspects:
-        place = places[label - 1]
-        filled[place][ndimage.binary_fill_holes(filled[place] == label, _EIGHT)] = label
-    stays = np.bincount(filled.ravel(), minlength=len(places) + 1) > 0
-    stays[0] = False
-    return np.where(stays, np.cumsum(stays), 0).astype(np.int32)[filled]
-
-
-def _enclosing(labels: NDArray[np.int32]) -> list[int]:
-    """The labels that may enclose something: the neighbours of what the background around all does not touch."""
-    padded = np.pad(labels, 1)
-    flat = padded.reshape(-1)
-    offsets = (-padded.shape[1], -1, 1, padded.shape[1])
-    background, _ = ndimage.label(padded == 0, _EIGHT)
-    inner = np.flatnonzero(background.reshape(-1) > 1)  # the padding makes the background around all number 1
-    regions = np.flatnonzero(flat)
-    touched = np.zeros(labels.max(initial=0) + 1, bool)
-    for offset in offsets:
-        touched[flat[regions[background.reshape(-1)[regions + offset] == 1]]] = True
-    inner = np.concatenate((inner, regions[~touched[flat[regions]]]))
-    around = np.unique(flat[inner[:, None] + np.array(offsets)])
-    return [int(label) for label in around if label > 0]
-
-
 def trace(labels: NDArray[np.int32], wanted: NDArray[np.integer], origin_px: tuple[int, int]) -> Outlines:
     """The outer outline of each wanted label of a (y, x) label image whose first pixel lies at `origin_px` (y, x).
 
     Labels are 4-connected; of a label in several parts, the topmost is outlined.
     """
     pixel, side, following, first = _edges(labels, wanted)
-    order, start = _walk(following.tolist(), first.tolist())
+    order, start = _walk(following, first)
     width = labels.shape[1] + 2
     y, x = np.divmod(pixel[order], width)
     side = side[order]
@@ -91,54 +54,79 @@ def trace(labels: NDArray[np.int32], wanted: NDArray[np.integer], origin_px: tup
 
 def _edges(
     labels: NDArray[np.int32], wanted: NDArray[np.integer]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]:
     """All edges of the wanted labels: (pixel inside, side of it, edge that follows), and each label's first edge.
 
     Pixels are indices into the label image padded by one.
     """
     padded = np.pad(labels, 1)
     flat, width = padded.reshape(-1), padded.shape[1]
-    is_wanted = np.zeros(max(labels.max(initial=0), wanted.max(initial=0)) + 1, bool)
-    is_wanted[wanted] = True
-    inside = np.flatnonzero(is_wanted[flat])
     beyond = [y * width + x for y, x in _BEYOND]
     along = [y * width + x for y, x in _ALONG]
-
-    by_side = [inside[flat[inside + offset] != flat[inside]] for offset in beyond]
-    number = np.empty((4, flat.size), np.int64)  # read only where it is written
-    total = 0
-    for side, pixels in enumerate(by_side):
-        number[side, pixels] = np.arange(total, total + pixels.size)
-        total += pixels.size
-
+    by_side = _pixels_by_side(flat, width, wanted, beyond)
+    number, place = _numbered(by_side, flat.size)
     following = []
     for side, pixels in enumerate(by_side):
         ahead, across = pixels + along[side], pixels + along[side] + beyond[side]
-        goes_on = flat[ahead] == flat[pixels]
-        turns_back = goes_on & (flat[across] == flat[pixels])
+        own = flat[pixels]
+        goes_on = flat[ahead] == own
+        turns_back = goes_on & (flat[across] == own)
         next_side = np.where(turns_back, side - 1, np.where(goes_on, side, side + 1)) % 4
         next_pixel = np.where(turns_back, across, np.where(goes_on, ahead, pixels))
-        following.append(number[next_side, next_pixel])
+        following.append(number[next_side, place[next_pixel]])
 
     _, topmost = np.unique(flat[by_side[0]], return_index=True)
-    first = topmost[np.searchsorted(np.sort(wanted), wanted)]
+    first = topmost[np.searchsorted(np.sort(wanted), wanted)].astype(np.int32)
     sides = np.repeat(np.arange(4), [pixels.size for pixels in by_side])
     return np.concatenate(by_side), sides, np.concatenate(following), first
 
 
-def _walk(following: list[int], first: list[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Edges in the order of their rings, and where each ring starts; the one step that is not an array operation."""
-    order: list[int] = []
-    start = [0]
-    for begin in first:
-        edge = begin
-        while True:
-            order.append(edge)
-            edge = following[edge]
-            if edge == begin:
-                break
-        start.append(len(order))
-    return np.array(order, np.int64), np.array(start, np.int64)
+def _numbered(by_side: list[NDArray[np.int64]], size: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """A number for each edge, by (side, place of its pixel), and the place of each pixel that has an edge."""
+    at_border = np.zeros(size, bool)
+    at_border[np.concatenate(by_side)] = True
+    border = np.flatnonzero(at_border)
+    place = np.empty(size, np.int32)  # read only where it is written, as is `number`
+    place[border] = np.arange(border.size, dtype=np.int32)
+    number = np.empty((4, border.size), np.int32)
+    begin = 0
+    for side, pixels in enumerate(by_side):
+        number[side, place[pixels]] = np.arange(begin, begin + pixels.size, dtype=np.int32)
+        begin += pixels.size
+    return number, place
+
+
+def _pixels_by_side(
+    flat: NDArray[np.int32], width: int, wanted: NDArray[np.integer], beyond: list[int]
+) -> list[NDArray[np.int64]]:
+    """For each of the four sides, the pixels of wanted labels that have something else beyond it."""
+    is_wanted = np.zeros(max(flat.max(initial=0), wanted.max(initial=0)) + 1, bool)
+    is_wanted[wanted] = True
+    inner = flat[width:-width]
+    by_side = []
+    for offset in beyond:
+        # Half of these edges belong to the background, or to labels that nobody asked for.
+        pixels = np.flatnonzero(inner != flat[width + offset : flat.size - width + offset]) + width
+        by_side.append(pixels[is_wanted[flat[pixels]]])
+    return by_side
+
+
+def _walk(following: NDArray[np.int32], first: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Edges in the order of their rings, and where each ring starts: a step on all rings at a time."""
+    rings, edges = [np.zeros(0, np.int64)], [np.zeros(0, np.int32)]
+    ring, edge = np.arange(len(first)), first
+    while ring.size:
+        rings.append(ring)
+        edges.append(edge)
+        edge = following[edge]
+        goes_on = edge != first[ring]
+        ring, edge = ring[goes_on], edge[goes_on]
+    whose = np.concatenate(rings)
+    start = np.concatenate(([0], np.cumsum(np.bincount(whose, minlength=len(first)))))
+    step = np.repeat(np.arange(len(rings)) - 1, [len(part) for part in rings])
+    order = np.empty(len(whose), np.int64)
+    order[start[whose] + step] = np.concatenate(edges)
+    return order, start
 
 
 def _rings(middle: NDArray[np.int64], side: NDArray[np.int64], start: NDArray[np.int64]) -> Outlines:

@@ -6,15 +6,26 @@ depends on where in the array the pixel lies, nor on the numbers that other labe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+import math
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage.segmentation import watershed
 
-Labels = NDArray[np.int32]
+from pipeline.nuclei_distance import squared_distance
+from pipeline.nuclei_necks import split_at_necks
+from pipeline.nuclei_runs import (
+    Boxes,
+    Contacts,
+    Indices,
+    Labels,
+    Runs,
+    areas_of,
+    boxes_of,
+    find_runs,
+    renumbered,
+    unite,
+)
 
 NOBODY = -1
 """Label of seed pixels that belong to no nucleus, and keep others from growing over them."""
@@ -27,61 +38,53 @@ _LAYER_STEPS = 3
 EROSION_REACH_PX = (1 + _LAYER_STEPS) * _MAX_EROSION_PX
 """How far the parting of clusters looks beyond the pieces that it makes."""
 
-_FOUR = ndimage.generate_binary_structure(2, 1)
 
-
-def separate(seeds: NDArray[np.bool_], least_area_px: int, max_diameter_px: int, height_px: float) -> Labels:
+def separate(seeds: Runs, contacts: Contacts, least_area_px: int, max_diameter_px: int, height_px: float) -> Labels:
     """Label seeds, (y, x), one label a nucleus; 0 where there is none, `NOBODY` where it cannot be told whose.
 
     Seeds of fewer than least_area_px pixels are left out. Humps of the distance transform are told apart when they rise
     height_px above the saddle between them. Labels that span more than max_diameter_px are no nuclei, and not parted.
     """
-    components = _without_specks(seeds, least_area_px)
-    if not components.any():
-        return components
-    # A border of background: else a map that is all seed would have no distance at all.
-    distance = ndimage.distance_transform_edt(np.pad(components > 0, 1))[1:-1, 1:-1]
-    components = _take_clusters_apart(components, distance, least_area_px, max_diameter_px)
-    return _split_at_necks(components, distance, max_diameter_px, height_px)
+    component = _components(seeds, contacts, least_area_px)
+    components: Labels = seeds.paint(component)
+    # No nucleus, nor what was eroded off one, holds a circle larger than this.
+    cap_px = math.ceil(max_diameter_px / 2) + EROSION_REACH_PX
+    squares = squared_distance(components > 0, cap_px)
+    boxes = boxes_of(seeds, component, int(component.max(initial=0)))
+    pieces, boxes = _take_clusters_apart(components, squares, boxes, least_area_px, max_diameter_px)
+    return split_at_necks(pieces, squares, boxes, max_diameter_px, height_px)
 
 
-def _without_specks(seeds: NDArray[np.bool_], least_area_px: int) -> Labels:
-    """4-connected components of at least least_area_px, numbered from 1."""
-    components, _ = ndimage.label(seeds, output=np.int32)
-    return renumber(components, np.bincount(components.ravel()) >= least_area_px)
-
-
-def renumber(labels: Labels, stays: NDArray[np.bool_]) -> Labels:
-    """Only the labels that stay, numbered from 1 in their old order; `stays` has an entry a label, 0 included."""
-    stays[0] = False
-    return np.where(stays, np.cumsum(stays), 0).astype(np.int32)[labels]
-
-
-def too_wide(labels: Labels, max_diameter_px: int) -> NDArray[np.bool_]:
-    """Whether each label, 0 included, spans more than max_diameter_px along y or x."""
-    places = ndimage.find_objects(labels)
-    spans = [0, *(max(side.stop - side.start for side in place) if place else 0 for place in places)]
-    return np.array([span > max_diameter_px for span in spans])
+def _components(mask: Runs, contacts: Contacts, least_area_px: int) -> Labels:
+    """(runs): 4-connected components of at least least_area_px, numbered from 1."""
+    component = unite(mask.value, contacts.sides)
+    return renumbered(component, areas_of(mask, component, int(component.max(initial=0))) >= least_area_px)
 
 
 def _take_clusters_apart(
-    components: Labels, distance: NDArray[np.float64], least_area_px: int, max_diameter_px: int
-) -> Labels:
+    components: Labels, squares: NDArray[np.unsignedinteger], boxes: Boxes, least_area_px: int, max_diameter_px: int
+) -> tuple[Labels, Boxes]:
     """Replace components that are wider than a nucleus by the pieces into which they fall when eroded."""
-    labels = components.copy()
-    count = int(components.max(initial=0))
-    places = ndimage.find_objects(components)
-    for label in np.flatnonzero(too_wide(components, max_diameter_px)).tolist():
-        place = places[label - 1]
+    wide = [label for label in np.flatnonzero(boxes.side_px > max_diameter_px).tolist() if label > 0]
+    labels = components.copy() if wide else components
+    for label in wide:
+        place = boxes.slices(label)
         cluster = components[place] == label
-        pieces = _erode(cluster, distance[place], least_area_px, max_diameter_px)
-        labels[place][cluster] = np.where(pieces > 0, pieces + count, NOBODY)[cluster]
-        count += int(pieces.max())
-    return labels
+        pieces = _erode(cluster, squares[place], least_area_px, max_diameter_px)
+        labels[place][cluster] = np.where(pieces > 0, pieces + len(boxes) - 1, NOBODY)[cluster]
+        boxes = boxes.joined(_boxes_in(pieces, place))
+    return labels, boxes
+
+
+def _boxes_in(pieces: Labels, place: tuple[slice, slice]) -> Boxes:
+    """The boxes, counted from the image's corner, of the labels 1 .. n of a part of it."""
+    corner = [side.start for side in place]
+    found = [(rows.start, columns.start, rows.stop, columns.stop) for rows, columns in ndimage.find_objects(pieces)]
+    return Boxes(*(np.reshape(found, (-1, 4)).astype(np.int64) + np.tile(corner, 2)).T)
 
 
 def _erode(
-    cluster: NDArray[np.bool_], distance: NDArray[np.float64], least_area_px: int, max_diameter_px: int
+    cluster: NDArray[np.bool_], squares: NDArray[np.unsignedinteger], least_area_px: int, max_diameter_px: int
 ) -> Labels:
     """Take a cluster down, pixel by pixel, where it is wider than a nucleus; label the pieces, `NOBODY` what is lost.
 
@@ -92,88 +95,64 @@ def _erode(
     nearest_inside = number.flatten()
     labels = cluster.astype(np.int32)
     for depth_px in range(1, _MAX_EROSION_PX + 1):
-        wide = too_wide(labels, max_diameter_px)[np.maximum(labels, 0)]
+        wide = _too_wide(labels, max_diameter_px)
         if not wide.any():
             break
-        inside = wide & (distance > depth_px)
-        nearest = grow(np.where(inside, number, 0), wide & (distance > depth_px - 1), _LAYER_STEPS).reshape(-1)
+        inside = wide & (squares > depth_px**2)
+        nearest = grow(np.where(inside, number, 0), wide & (squares > (depth_px - 1) ** 2), _LAYER_STEPS).reshape(-1)
         pixels = np.flatnonzero(wide)
         nearest_inside[pixels] = nearest[nearest_inside[pixels] - 1]
         pieces = _without_specks(inside, least_area_px).reshape(-1)
         piece = np.where(nearest_inside[pixels] > 0, pieces[nearest_inside[pixels] - 1], 0)
         labels.reshape(-1)[pixels] = np.where(piece > 0, piece + labels.max(), NOBODY)
-    return labels
+    return renumbered(np.maximum(labels, 0), np.bincount(np.maximum(labels, 0).ravel()) > 0)
 
 
-def _split_at_necks(
-    components: Labels, distance: NDArray[np.float64], max_diameter_px: int, height_px: float
-) -> Labels:
-    """Watershed on the distance transform, from its h-maxima, of each component that has two or more."""
-    labels = components.copy()
-    count = int(components.max(initial=0))
-    places = ndimage.find_objects(components)
-    for label, summits in _summits(components, distance):
-        place = places[label - 1]
-        inside = components[place] == label
-        if max(inside.shape) > max_diameter_px:
-            continue  # what is still wider than a nucleus is none
-        depth = np.where(inside, distance[place], 0.0)
-        tops = _h_maxima(depth, summits - [side.start for side in place], height_px)
-        if len(tops) > 1:
-            markers = np.zeros(inside.shape, np.int32)
-            markers[tuple(np.transpose(tops))] = [label, *range(count + 1, count + len(tops))]
-            labels[place][inside] = watershed(-depth, markers, mask=inside)[inside]
-            count += len(tops) - 1
-    return labels
+def _too_wide(labels: Labels, max_diameter_px: int) -> NDArray[np.bool_]:
+    """The pixels, (y, x), of labels that span more than max_diameter_px along y or x."""
+    runs = find_runs(np.maximum(labels, 0))
+    wide = boxes_of(runs, runs.value, int(runs.value.max())).side_px > max_diameter_px
+    wide[0] = False
+    pixels: NDArray[np.bool_] = runs.paint(wide[runs.value])
+    return pixels
 
 
-def _summits(components: Labels, distance: NDArray[np.float64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """Components with several summits, pixels highest among their 5 x 5 neighbours: label, and (summits, 2) as (y, x).
-
-    Two humps with a saddle of 1 px or more between them are more than 2 px apart, as the distance changes by at most 1
-    per px: smaller neighbourhoods find nothing more, and many ripples. A plateau counts by its upper left pixels.
-    """
-    padded = np.pad(components, 1)
-    highest = (padded > 0) & np.pad(distance == ndimage.maximum_filter(distance, 5), 1)
-    flat, width = padded.reshape(-1), padded.shape[1]
-    pixels = np.flatnonzero(highest)
-    for offset in (-width - 1, -width, -width + 1, -1):
-        again = highest.reshape(-1)[pixels + offset] & (flat[pixels + offset] == flat[pixels])
-        pixels = pixels[~again]
-    pixels = pixels[np.argsort(flat[pixels], kind="stable")]
-    places = np.stack(np.divmod(pixels, width), axis=1) - 1
-    found, first, counts = np.unique(flat[pixels], return_index=True, return_counts=True)
-    for several in np.flatnonzero(counts > 1):
-        yield int(found[several]), places[first[several] : first[several] + counts[several]]
+def _without_specks(mask: NDArray[np.bool_], least_area_px: int) -> Labels:
+    """4-connected components, (y, x), of at least least_area_px, numbered from 1."""
+    # Of so few pixels, what is set up for runs would cost more than it saves.
+    components, _ = ndimage.label(mask, output=np.int32)
+    return renumbered(components, np.bincount(components.ravel()) >= least_area_px)
 
 
-def _h_maxima(depth: NDArray[np.float64], summits: NDArray[np.int64], height_px: float) -> list[tuple[int, int]]:
-    """The summits (y, x) that rise height_px or more above the saddle to any higher one; of equal ones, the first."""
-    tops: list[tuple[int, int]] = []
-    for _, y, x in sorted((-depth[y, x], y, x) for y, x in summits.tolist()):
-        around, _ = ndimage.label(depth > depth[y, x] - height_px, _FOUR) if tops else (depth > 0, 1)
-        if not any(around[top] == around[y, x] for top in tops):
-            tops.append((y, x))
-    return tops
-
-
-def grow(labels: Labels, regions: NDArray[Any], steps: int) -> Labels:
-    """Extend labels, pixel by pixel along y and x, to 0-pixels of the same region; region 0 stays as it is.
+def grow(labels: Labels, region: NDArray[np.bool_], steps: int) -> Labels:
+    """Extend labels, pixel by pixel along y and x, to the 0-pixels of a region that all of them lie in.
 
     All labels advance one pixel a step; where several meet, the one above wins, then left, right, below. So a pixel
     depends on what is within `steps` of it, unlike in a priority flood.
     """
     grown = np.pad(labels, 1)
-    flat, region = grown.reshape(-1), np.pad(regions, 1).reshape(-1)
-    pending = np.flatnonzero((flat == 0) & (region != 0))
+    free = np.pad(region & (labels == 0), 1)
+    beside_free = np.zeros_like(free)
+    beside_free[1:-1, 1:-1] = free[:-2, 1:-1] | free[2:, 1:-1] | free[1:-1, :-2] | free[1:-1, 2:]
+    front = np.flatnonzero(beside_free & (grown != 0))
     for _ in range(steps):
-        claim = np.zeros(pending.size, np.int32)
-        for offset in (grown.shape[1], 1, -1, -grown.shape[1]):
-            beside = flat[pending + offset]
-            np.copyto(claim, beside, where=(beside != 0) & (region[pending + offset] == region[pending]))
-        reached = claim != 0
-        flat[pending[reached]] = claim[reached]
-        pending = pending[~reached]
-        if not reached.any():
+        if not front.size:
             break
+        front = _advance(grown.reshape(-1), free.reshape(-1), front, grown.shape[1])
     return np.ascontiguousarray(grown[1:-1, 1:-1])
+
+
+def _advance(labels: Labels, free: NDArray[np.bool_], front: Indices, width: int) -> Indices:
+    """Give free neighbours of the front its labels; they are the next front."""
+    # Of several that reach one pixel, the last one written stays: that from above.
+    reached = np.concatenate([front + step for step in (-width, -1, 1, width)])
+    label = np.tile(labels[front], 4)
+    new = np.flatnonzero(free[reached])
+    reached, label = reached[new], label[new]
+    turn = np.arange(len(reached), dtype=np.int32)
+    labels[reached] = turn
+    last = labels[reached] == turn
+    front = reached[last]
+    labels[front] = label[last]
+    free[front] = False
+    return front

@@ -210,6 +210,8 @@ _MEASUREMENTS = {
     "Circularity": "circularity",
     "Eccentricity": "eccentricity",
     "Probability": "probability",
+    "Hematoxylin OD mean": "hematoxylin_od",
+    "Eosin OD mean": "eosin_od",
 }
 
 

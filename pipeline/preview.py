@@ -26,7 +26,8 @@ from matplotlib.textpath import text_to_path
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.geometry import Box
+from pipeline.density import DENSITY
+from pipeline.geometry import Box, Frame
 from pipeline.page import write_if_changed
 from pipeline.record import plain
 from pipeline.scene import Heat, Overview, Scene, choose_window, heats, look_over, open_scene, outlines_um
@@ -107,6 +108,11 @@ def heat_scale(width_px: int) -> NDArray[np.uint8]:
     return heat_over(np.full((1, width_px, 3), 225, np.uint8), values)
 
 
+def classifier_heats(scene: Scene, frame: Frame) -> list[Heat]:
+    """The heat maps that are probabilities: all but the density of nuclei."""
+    return [heat for heat in heats(scene, frame) if f"heatmaps/{heat.classifier}" != DENSITY]
+
+
 def _draw(scene: Scene) -> FigureCanvasAgg:
     wide = scene.base.width > 1.7 * scene.base.height
     overview = look_over(scene, (620, _WIDTH_PX - 2 * _MARGIN_PX) if wide else (860, 920))
@@ -121,7 +127,7 @@ def _draw(scene: Scene) -> FigureCanvasAgg:
     figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, facecolor=_PAPER)
     canvas = FigureCanvasAgg(figure)
     _write_header(figure, scene)
-    heat = next(iter(heats(scene, overview.frame)), None)
+    heat = next(iter(classifier_heats(scene, overview.frame)), None)
     _draw_overview(_axes(figure, whole, overview.frame.mpp), overview, heat, scene, window)
     for inset, panel in zip(insets, panels, strict=False):
         axes = _axes(figure, panel, scene.base.mpp / zoom)

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from pipeline.classify import Classify
+from pipeline.density import DENSITY, DENSITY_CHANNEL, DENSITY_END, MapDensity
+from pipeline.errors import ConfigError
 from pipeline.geometry import Frame
 from pipeline.ingest import Ingest
 from pipeline.ngff import CHUNK_PX, Heatmap, Pyramid
-from pipeline.nuclei import NucleiParameters
+from pipeline.nuclei_instances import NucleiParameters
 from pipeline.pyramid import Halve, Method
 from pipeline.resolution import TOLERANCE, choose_layer, heatmap_level
 from pipeline.segment import DrawNuclei, Segment
@@ -38,6 +40,13 @@ class Recipe:
     sr: Network | None = None
     nuclei: Network | None = None
     classifiers: tuple[Network, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raise `ConfigError` where a classifier's heat map would lie in the place of another map."""
+        for network in self.classifiers:
+            if _heatmap_of(network) == DENSITY:
+                msg = f"{network.name}: a classifier cannot be called so, the density of nuclei lies at {DENSITY}"
+                raise ConfigError(msg, "Give its bundle another name (`name` in its card.json).")
 
     @cached_property
     def pyramids(self) -> dict[str, Pyramid]:
@@ -95,6 +104,11 @@ class Recipe:
         frame = self.pyramids["sr" if self.nuclei_group.startswith("sr/") else ""].levels[0]
         longest_px = NucleiParameters.from_card(self.segment.network.postprocessing).max_diameter_px
         return DrawNuclei(self.nuclei_group, frame, self.level0, self.core_px, longest_px * self.segment.frame.mpp)
+
+    @property
+    def density(self) -> MapDensity | None:
+        """Maps how close nuclei lie, on the pixels of the other heat maps."""
+        return MapDensity(self.heatmap_pyramid.levels[0], self.level0, self.core_px) if self.segment else None
 
     @cached_property
     def classify(self) -> tuple[Classify, ...]:
@@ -162,7 +176,9 @@ class Recipe:
     @property
     def heatmaps(self) -> dict[str, Heatmap]:
         """Group to content, of every heat map."""
-        maps = {f"heatmaps/{network.name}": Heatmap(network.classes, self.base) for network in self.classifiers}
+        maps = {_heatmap_of(network): Heatmap(network.classes, self.base) for network in self.classifiers}
+        if self.segment:
+            maps[DENSITY] = Heatmap((DENSITY_CHANNEL,), self.base, end=DENSITY_END)
         if self.sr:
             maps[CONSISTENCY] = Heatmap(("rms difference",), self.base, end=0.1)
         return maps
@@ -177,3 +193,8 @@ class Recipe:
             reach_um = None
         for level, frame in enumerate(pyramid.levels[1:], start=1):
             yield Halve(group, level, frame, self.core_px, method, reach_um)
+
+
+def _heatmap_of(network: Network) -> str:
+    """The group of a classifier's heat map."""
+    return f"heatmaps/{network.name}"

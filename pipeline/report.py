@@ -15,9 +15,9 @@ from PIL import Image
 
 from pipeline.errors import HistoloomError
 from pipeline.page import data_uri, render, write_if_changed
-from pipeline.preview import heat_over, heat_scale
+from pipeline.preview import classifier_heats, heat_over, heat_scale
 from pipeline.record import Record, number, plain
-from pipeline.scene import heats, look_over, open_scene
+from pipeline.scene import look_over, open_scene
 from pipeline.store import SlideStore
 from pipeline.summary import (
     Areas,
@@ -186,12 +186,21 @@ def _facts(record: Record) -> list[Row]:
         facts.append(("Tissue", f"{area_mm2:,.4g} mm²{of}"))
     if nuclei is not None:
         facts.append(("Nuclei", f"{nuclei:,}" + (f", {density:,.0f} per mm² of tissue" if density is not None else "")))
+    facts.append(("Density of nuclei", _density(record)))
     for name, count in record.members("counts", "patches").items():
         if number(count) is not None:
             facts.append((f"Patches judged by {plain(name, 60)}", f"{count:,}"))
     facts.append(("Most memory", f"{peak / 2**30:.2f} GiB" if peak is not None else None))
     facts.append(("Finished", record.text("finished")))
     return [(label, value) for label, value in facts if value]
+
+
+def _density(record: Record) -> str | None:
+    median, p95 = (record.number("nuclei_density", f"{name}_per_mm2") for name in ("median", "p95"))
+    sigma_um = record.number("nuclei_density", "sigma_um")
+    if median is None or p95 is None or sigma_um is None:
+        return None
+    return f"median {median:,.0f} per mm², 95 % of tissue at most {p95:,.0f} per mm², smoothed over {sigma_um:g} µm"
 
 
 def _super_resolution(record: Record) -> str | None:
@@ -235,7 +244,7 @@ def _heat_pictures(found: _Findings) -> dict[str, tuple[str, _Picture]]:
         return {}
     overview = look_over(scene, _ROOM_PX)
     pictures = {}
-    for heat in heats(scene, overview.frame):
+    for heat in classifier_heats(scene, overview.frame):
         label, name = plain(heat.label, 60), plain(heat.classifier)
         alt = f"The slide, coloured by the probability of {label}: blue where it is 0, red where it is 1."
         pictures[name] = (label, _picture(heat_over(overview.pixels, heat.values), alt))

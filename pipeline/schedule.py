@@ -6,6 +6,7 @@ as one of a hundred. dask is imported, and a cluster started, when there is a fi
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -18,6 +19,8 @@ from pipeline.batch import Batch, BatchDone, Job, run_batch
 from pipeline.plan import StagePlan
 
 OnDone = Callable[[BatchDone], None]
+
+_log = logging.getLogger(__name__)
 
 # More than one a thread, so that no thread waits for the driver; not many, so that a stop loses little.
 _IN_FLIGHT_PER_THREAD = 2
@@ -49,7 +52,10 @@ class Workers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stack.close()
+        try:
+            self._stack.close()
+        except TimeoutError as slow:  # a busy machine; the work is committed, so nothing is lost but a process's end
+            _log.warning("worker processes did not end in time (%s); look for some that are left", slow)
         self._client = None
 
     def run(self, plan: StagePlan, on_done: OnDone = lambda done: None) -> None:

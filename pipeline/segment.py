@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from pipeline.geometry import Box, Frame
 from pipeline.grid import Tile, TileGrid
 from pipeline.ingest import tiles_near
-from pipeline.nuclei import NucleiParameters, owned_nuclei
+from pipeline.nuclei import owned_nuclei
+from pipeline.nuclei_instances import NotProbabilities, NucleiParameters
 from pipeline.nuclei_table import NucleiIndex, draw_labels
 from pipeline.predicting import predict_tiles
 from pipeline.stage import Network
@@ -48,10 +49,14 @@ class Segment:
             return tissue.contains(y, x, self.frame)
 
         source = workspace.store.layer(self.layer)
-        return pa.concat_tables(
-            owned_nuclei(probabilities, tile.read, tile.core, self.frame, self.level0, in_tissue, parameters)
-            for tile, _, probabilities in predict_tiles(predictor(self.network.load), source, tiles)
-        )
+        try:
+            return pa.concat_tables(
+                owned_nuclei(probabilities, pixels, tile, self.frame, self.level0, in_tissue, parameters)
+                for tile, pixels, probabilities in predict_tiles(predictor(self.network.load), source, tiles)
+            )
+        except NotProbabilities as error:
+            what = f"{workspace.slide.path.name}: {self.network.name}: {error.what}"
+            raise NotProbabilities(what, error.cure) from error
 
 
 @dataclass(frozen=True, slots=True)

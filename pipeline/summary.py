@@ -20,6 +20,8 @@ _BIN_UM2 = 0.5
 _BINS = 2000
 _MOST_BARS = 40
 _READ_PX = 1024
+# Nuclei side by side, each as small as a nucleus can be, are fewer.
+_MOST_PER_MM2 = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,3 +145,26 @@ def summarise_consistency(layer: Layer) -> Consistency | None:
         return None
     median, most = (_quantile(counts, share) * 255 / _BINS for share in (0.5, 0.99))
     return Consistency(median, most)
+
+
+@dataclass(frozen=True, slots=True)
+class Densities:
+    """How close nuclei lie, over the pixels of tissue; to the nearest whole nucleus per mm2."""
+
+    median_per_mm2: int
+    p95_per_mm2: int
+    """95 % of the tissue has no more."""
+
+
+def summarise_density(layer: Layer) -> Densities | None:
+    """The spread of a map of nuclei per mm2; None where it is empty."""
+    counts = np.zeros(_MOST_PER_MM2 + 1, np.int64)
+    for box in layer.frame.partition(_READ_PX):
+        values = layer.read(box)
+        values = values[np.isfinite(values)].clip(0, _MOST_PER_MM2)
+        counts += np.bincount(values.round().astype(np.int64), minlength=len(counts))
+    if not counts.any():
+        return None
+    below = np.cumsum(counts)
+    median, p95 = (int(np.searchsorted(below, share * below[-1])) for share in (0.5, 0.95))
+    return Densities(median, p95)

@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from models.data_nuclei import three_classes
+from models.errors import EvaluationError
 from models.instances import InstanceStep
-from models.metrics import aji, panoptic_quality
+from models.metrics_instances import aji, panoptic_quality
+from models.shelf import read_card
+from models.train_config import from_table
+from pipeline.nuclei_instances import NucleiParameters, segment
 
 
 def discs() -> NDArray[np.int32]:
@@ -46,3 +53,37 @@ def test_nothing_gives_nothing() -> None:
     probabilities = np.zeros((32, 32, 3), np.float32)
     probabilities[..., 0] = 1
     assert InstanceStep()(probabilities).max() == 0
+
+
+def test_what_is_measured_is_what_is_run() -> None:
+    probabilities = certain(discs())
+    step = InstanceStep(seed_threshold=0.2, smoothing_px=0.5)
+    parameters = NucleiParameters.from_card(step.as_dict())
+    assert (step(probabilities) == segment(probabilities, parameters)).all()
+
+
+def test_a_step_of_a_card_written_before_there_was_one_protocol_loads() -> None:
+    card = read_card("nuclei-unet")
+    step = from_table(InstanceStep, card.postprocessing, card.name)
+    assert step.seed_threshold == card.postprocessing["seed_threshold"]
+    assert step.as_dict() == asdict(NucleiParameters.from_card(card.postprocessing))
+
+
+def test_what_is_no_number_is_an_error_of_the_network() -> None:
+    probabilities = certain(discs())
+    probabilities[4, 5, 2] = np.nan
+    with pytest.raises(EvaluationError, match="no numbers"):
+        InstanceStep()(probabilities)
+
+
+def test_a_network_without_contours_parts_touching_nuclei_by_their_shape() -> None:
+    labels = discs()
+    nucleus = ndimage.gaussian_filter((labels > 0).astype(np.float32), 0.5)
+    found = InstanceStep()(np.stack((1 - nucleus, nucleus), axis=2))
+    assert len(np.unique(found)) == 5
+    assert panoptic_quality(labels, found).dq == 1
+
+
+def test_no_number_is_refused_without_contours_too() -> None:
+    with pytest.raises(EvaluationError, match="no numbers"):
+        InstanceStep()(np.full((8, 8, 2), np.nan, dtype=np.float32))

@@ -8,9 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from pipeline.geometry import Frame
+from pipeline.geometry import Box, Frame
+from pipeline.grid import Tile
+from pipeline.nuclei_instances import NucleiParameters
 
 Discs = list[tuple[float, float, float]]
+
+SMALL = NucleiParameters(
+    smoothing_px=0.6, max_hole_px=4, seed_height_px=1.0, max_diameter_px=18, max_growth_px=3, least_area_px=6
+)
+"""Parameters with short reaches, for small maps with many tiles."""
 
 
 def frame_of(image: NDArray[Any], mpp: float = 0.25) -> Frame:
@@ -43,3 +50,13 @@ def random_probabilities(seed: int, shape: tuple[int, int], grain_px: float = 3.
     powers = np.exp(logits)
     probabilities: NDArray[np.float32] = (powers / powers.sum(axis=-1, keepdims=True)).astype(np.float32)
     return probabilities
+
+
+def random_pixels(seed: int, shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """(y, x, 3) RGB of every colour there is."""
+    return np.random.default_rng(seed).integers(0, 256, (*shape, 3), np.uint8)
+
+
+def tile_of(core: Box, read: Box | None = None) -> Tile:
+    """A tile by itself; without a halo when `read` is not given."""
+    return Tile(0, 0, core, read or core)

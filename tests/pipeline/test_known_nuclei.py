@@ -9,8 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
+from scipy.stats import norm
 
 from pipeline.batch import Job
+from pipeline.density import DENSITY
 from pipeline.gather import fold_patches, gather_nuclei, gather_patches
 from pipeline.geometry import Box, Frame
 from pipeline.plan import plan_stage
@@ -58,6 +60,8 @@ def weave(folder: Path, path: Path, base_mpp: float, sr: bool, core_px: int) -> 
         gather_patches(workspace, recipe.classify)
         fold_patches(workspace, recipe.classify[0], core_px)
         run(*recipe.coarser("heatmaps/crowding"))
+        assert recipe.density
+        run(recipe.density, *recipe.coarser(DENSITY))
     return workspace, recipe
 
 
@@ -184,3 +188,22 @@ def test_a_pixel_of_the_heat_map_is_the_mean_of_the_patches_over_it(
             and 0 <= x[column] - patch["x_level0_px"] < patch["size_level0_px"]
         ]
         assert seen[row, column] == pytest.approx(np.mean(over), abs=1e-6) if over else np.isnan(seen[row, column])
+
+
+def test_the_density_map_is_the_sum_of_gaussians_over_what_of_them_lies_on_the_slide(
+    woven: tuple[SyntheticTruth, Workspace, Recipe],
+) -> None:
+    """Calculated once more, without pixels, from the error function."""
+    truth, workspace, recipe = woven
+    assert recipe.density
+    layer = workspace.store.layer(f"{DENSITY}/0")
+    density = layer.read(layer.frame.box)[..., 0]
+    sigma_um, found_um = recipe.density.sigma_um, points(pq.read_table(workspace.nuclei_path)) * truth.mpp
+    weights, on_slide = [], []
+    centres = centres_um(layer.frame, layer.frame)
+    for centre_um, place_um, side in zip(centres, found_um.T, truth.frame.shape, strict=True):
+        weights.append(norm.pdf(centre_um[:, None], place_um, sigma_um))
+        on_slide.append(norm.cdf(side * truth.mpp, centre_um, sigma_um) - norm.cdf(0, centre_um, sigma_um))
+    expected = weights[0] @ weights[1].T / np.outer(*on_slide) * 1e6
+    assert expected.max() > 1.05 * expected.min()
+    np.testing.assert_allclose(density, expected, rtol=0.02)

@@ -10,7 +10,8 @@ from scipy import ndimage
 from skimage.measure import find_contours
 
 from pipeline.geometry import Box
-from pipeline.nuclei_outline import Outlines, Rings, draw, fill_enclosed, trace
+from pipeline.nuclei_enclosed import fill_enclosed
+from pipeline.nuclei_outline import Outlines, Rings, draw, trace
 
 
 def blobs(seed: int, shape: tuple[int, int] = (60, 70), grain_px: float = 2.0) -> NDArray[np.int32]:
@@ -119,15 +120,37 @@ def test_a_pixel_belongs_to_the_polygon_that_holds_its_centre_the_lowest_number_
     assert (drawn == np.where(expected == 99, 0, expected)).all()
 
 
-@pytest.mark.parametrize("value", [0, 1])
-def test_an_image_without_holes_is_left_as_it_is(value: int) -> None:
-    labels = np.full((5, 6), value, np.int32)
-    assert (fill_enclosed(labels) == labels).all()
+ODD_SHAPES = {
+    "a single pixel": ["#"],
+    "a thread": ["#####"],
+    "a staircase": ["##...", ".##..", "..##.", "...##"],
+    "a neck of one pixel": ["###.###", "#######", "###.###"],
+    "two halves that meet at a corner inside": ["####", "#.##", "##.#", "####"],
+    "a mouth that closes over a corner": ["####", "#..#", "##.#", "###."],
+    "a comb": ["#.#.#.#", "#.#.#.#", "#######"],
+    "a cross": [".#.", "###", ".#."],
+    "a spiral": ["#####", "#...#", "#.#.#", "#.###", "#...."],
+}
 
 
-def test_regions_enclosed_by_another_become_part_of_it() -> None:
-    labels = np.ones((12, 12), np.int32)
-    labels[2:10, 2:10] = 2
-    labels[4:8, 4:8] = 0
-    labels[5:7, 5:7] = 3
-    assert (fill_enclosed(labels) == 1).all()
+@pytest.mark.parametrize("shape", ODD_SHAPES)
+def test_outlines_of_odd_shapes_are_valid_and_hold_their_pixels(shape: str) -> None:
+    mask = np.array([[pixel == "#" for pixel in row] for row in ODD_SHAPES[shape]])
+    labels = fill_enclosed(mask.astype(np.int32))
+    (ring,) = rings_px(all_outlines(labels))
+    polygon = shapely.Polygon(ring[:, ::-1])
+    assert polygon.is_valid
+    assert polygon.is_simple
+    y, x = np.mgrid[: mask.shape[0], : mask.shape[1]] + 0.5
+    assert (shapely.contains_xy(polygon, x, y) == (labels > 0)).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**25 - 1))
+def test_the_outline_of_any_region_of_5_x_5_pixels_is_valid(bits: int) -> None:
+    """Every way in which pixels can meet at sides and corners is among them."""
+    mask = np.array([bits >> place & 1 for place in range(25)], bool).reshape(5, 5)
+    labels = fill_enclosed(ndimage.label(mask, output=np.int32)[0])
+    polygons = [shapely.Polygon(ring[:, ::-1]) for ring in rings_px(all_outlines(labels))]
+    assert shapely.is_valid(polygons).all()
+    assert shapely.area(polygons).sum() == (labels > 0).sum() - 0.5 * len(polygons)

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from pipeline import nuclei_table
 from pipeline.geometry import Box, Frame
-from pipeline.nuclei import NucleiParameters, owned_nuclei, segment
+from pipeline.nuclei import owned_nuclei
+from pipeline.nuclei_instances import NucleiParameters, segment
 from pipeline.nuclei_measure import SCHEMA
 from pipeline.nuclei_table import NucleiIndex, draw_labels, merge_fragments, write_geojson_gz, write_geoparquet
-from tests.pipeline.nuclei_maps import frame_of, random_probabilities
+from tests.pipeline.nuclei_maps import frame_of, random_pixels, random_probabilities, tile_of
 
 PARAMETERS = NucleiParameters(smoothing_px=0, max_hole_px=0, seed_height_px=1, max_diameter_px=40, least_area_px=6)
 PROBABILITIES = random_probabilities(11, (210, 190))
@@ -25,7 +26,8 @@ PROBABILITIES = random_probabilities(11, (210, 190))
 def nuclei(core: Box | None = None, mpp: float = 0.25, level0_mpp: float = 0.25) -> pa.Table:
     frame = frame_of(PROBABILITIES, mpp)
     level0 = frame.at(level0_mpp)
-    return owned_nuclei(PROBABILITIES, frame.box, core or frame.box, frame, level0, None, PARAMETERS)
+    tile = tile_of(core or frame.box, frame.box)
+    return owned_nuclei(PROBABILITIES, random_pixels(11, frame.shape), tile, frame, level0, None, PARAMETERS)
 
 
 @pytest.fixture

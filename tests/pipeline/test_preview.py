@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from pipeline.density import DENSITY
 from pipeline.errors import StoreError
 from pipeline.geometry import Frame
 from pipeline.ngff import Heatmap, Pyramid
@@ -89,6 +90,15 @@ def test_a_level_0_that_cannot_be_the_slide_s_is_not_believed(tmp_path: Path, od
 def test_a_folder_without_a_store_says_which_folder(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=str(tmp_path)):
         write_preview(tmp_path, {})
+
+
+def test_a_map_of_density_is_not_drawn_as_a_probability(tmp_path: Path) -> None:
+    bare = make_slide(tmp_path / "bare", parts=Parts(heat=False))
+    expected = draw(bare)
+    store, frame = SlideStore(bare / "slide.ome.zarr"), Frame(250, 300, 0.5).halved(2)
+    store.create_heatmap(DENSITY, Pyramid.over(frame), Heatmap(("nuclei per mm2",), frame, 1e4), 256)
+    store.layer(f"{DENSITY}/0").write(frame.box, np.full((*frame.shape, 1), 3000, np.float32))
+    np.testing.assert_array_equal(draw(bare), expected)
 
 
 def test_memory_does_not_grow_with_the_slide(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
+from dataclasses import replace
+
 import pytest
 
-from pipeline.errors import CannotFeed
+from pipeline.errors import CannotFeed, ConfigError
 from pipeline.geometry import Frame
 from pipeline.recipe import Recipe
 from pipeline.stage import Network
@@ -71,6 +73,12 @@ def test_cores_of_super_resolution_keep_their_size_in_what_is_written() -> None:
     assert recipe().super_resolve.core_px == 512  # type: ignore[union-attr]
 
 
+def test_a_classifier_with_the_name_of_the_density_map_is_refused() -> None:
+    for nuclei in (NUCLEI, None):
+        with pytest.raises(ConfigError, match=r"^nuclei-density: .*\n.*card\.json"):
+            recipe(nuclei=nuclei, classifiers=(IDC, replace(IDC, name="nuclei-density")))
+
+
 def test_a_network_that_cannot_be_fed_is_refused_before_any_work() -> None:
     with pytest.raises(CannotFeed, match="nuclei-unet"):
         recipe(sr=None).refuse_what_cannot_be_fed()
@@ -79,4 +87,12 @@ def test_a_network_that_cannot_be_fed_is_refused_before_any_work() -> None:
 def test_heat_maps_coincide_with_a_level_of_the_image() -> None:
     whole = recipe()
     assert whole.heatmap_pyramid.levels[0] == whole.pyramids[""].levels[3]
-    assert set(whole.heatmaps) == {"heatmaps/idc-hybrid", "qc/sr-consistency"}
+    assert set(whole.heatmaps) == {"heatmaps/idc-hybrid", "heatmaps/nuclei-density", "qc/sr-consistency"}
+    assert whole.density
+    assert whole.density.frame == whole.heatmap_pyramid.levels[0]
+
+
+def test_where_no_nuclei_are_looked_for_there_is_no_map_of_their_density() -> None:
+    without = recipe(nuclei=None)
+    assert without.density is None
+    assert set(without.heatmaps) == {"heatmaps/idc-hybrid", "qc/sr-consistency"}

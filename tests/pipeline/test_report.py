@@ -87,6 +87,15 @@ def test_a_page_tells_what_was_found_with_units(finished: Path) -> None:
         assert words in page.text, words
 
 
+def test_a_page_tells_how_close_nuclei_lie(finished: Path) -> None:
+    run = read_run(finished)
+    assert "Density of nuclei" not in Page(write_slide_report(finished, run)).text
+    figures = {"sigma_um": 50.0, "mean_per_mm2": 3123.4, "median_per_mm2": 2950, "p95_per_mm2": 7904}
+    page = Page(write_slide_report(finished, run | {"nuclei_density": figures}))
+    for words in ("Density of nuclei", "median 2,950 per mm²", "95 % of tissue at most 7,904 per mm²", "over 50 µm"):
+        assert words in page.text, words
+
+
 def test_a_page_is_whole_in_itself_and_can_be_read_aloud(finished: Path) -> None:
     page = Page(write_slide_report(finished, read_run(finished)))
     assert page.all("html") == [{"lang": "en"}]

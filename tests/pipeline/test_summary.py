@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipeline.geometry import Frame
 from pipeline.ngff import Heatmap, Pyramid
 from pipeline.store import SlideStore
-from pipeline.summary import summarise_areas, summarise_consistency, summarise_patches
+from pipeline.summary import Densities, summarise_areas, summarise_consistency, summarise_density, summarise_patches
 
 
 @settings(max_examples=40, deadline=None)
@@ -74,3 +74,19 @@ def test_a_consistency_map_is_told_in_grey_levels(tmp_path: Path) -> None:
     assert found is not None
     assert found.median == pytest.approx(2.55, abs=0.15)
     assert found.most == pytest.approx(2.68, abs=0.15)
+
+
+def test_densities_are_told_to_the_nucleus_per_mm2_and_what_is_no_tissue_does_not_count(tmp_path: Path) -> None:
+    store, frame = SlideStore(tmp_path / "s.ome.zarr"), Frame(100, 100, 4.0)
+    store.create_heatmap("heatmaps/d", Pyramid.over(frame), Heatmap(("per mm2",), frame, 1e4), 256)
+    layer = store.layer("heatmaps/d/0")
+    assert summarise_density(layer) is None
+    values = np.full((100, 100, 1), 3000.2, np.float32)
+    values[:30] = 0
+    values[30:33] = 20_000
+    values[90:] = np.nan
+    layer.write(frame.box, values)
+    assert summarise_density(layer) == Densities(3000, 3000)
+    values[33:35] = 20_000
+    layer.write(frame.box, values)
+    assert summarise_density(layer) == Densities(3000, 20_000)
