@@ -11,7 +11,9 @@ from torch import nn
 from models.edsr_ise import EdsrIse, EdsrIseConfig
 from models.hybrid_resnet import HybridResNet, HybridResNetConfig
 from models.juhong import Juhong, JuhongConfig
+from models.lite_unet import LiteUNet, LiteUNetConfig
 from models.nuclei_unet import NucleiUNet, NucleiUNetConfig
+from models.published_unet import PublishedUNet, PublishedUNetConfig
 from models.resnet import ResNet, ResNetConfig
 from models.rrdb import Rrdb, RrdbConfig
 from models.srvgg import Srvgg, SrvggConfig
@@ -36,6 +38,8 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "srvgg": Architecture(SrvggConfig, Srvgg, ("superresolution",)),
     "rrdb": Architecture(RrdbConfig, Rrdb, ("superresolution",)),
     "unet": Architecture(NucleiUNetConfig, NucleiUNet, ("nuclei",)),
+    "lite_unet": Architecture(LiteUNetConfig, LiteUNet, ("nuclei",)),
+    "published_unet": Architecture(PublishedUNetConfig, PublishedUNet, ("nuclei",)),
     "resnet": Architecture(ResNetConfig, ResNet, ("classification",)),
     "hybrid_resnet": Architecture(HybridResNetConfig, HybridResNet, ("classification",)),
 }
@@ -68,6 +72,8 @@ OPTIONS: Mapping[str, Option] = {
     "rrdb6": Option("rrdb", {"blocks": 6, "residual": "bicubic"}),
     "unet32": Option("unet", {"base": 32}),
     "unet64": Option("unet", {"base": 64}),
+    # Juhong et al. 2022
+    "unet_seed": Option("published_unet", {}),
 }
 
 

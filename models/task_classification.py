@@ -17,7 +17,7 @@ from models.batches import Batch, Better, network_input, normalise
 from models.card import Normalisation
 from models.data_patches import PatchSet, draw_patch, read_patches, split_patches
 from models.errors import TrainingError
-from models.evaluate import CLASSIFICATION_PROTOCOL, Figures, evaluate_classification
+from models.evaluate_classification import CLASSIFICATION_PROTOCOL, Figures, evaluate_classification
 from models.hybrid_resnet import HybridResNet
 from models.losses import hybrid_cross_entropy, patch_cross_entropy
 from models.train_config import TrainConfig, from_table

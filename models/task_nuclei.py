@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,13 @@ from torch.nn import functional
 from models.batches import Batch, Better, network_input, normalise
 from models.card import Normalisation
 from models.data_nuclei import LabelledImage, NucleiAugmentation, NucleiSet, draw_nuclei, read_nuclei
-from models.evaluate import NUCLEI_PROTOCOL, Figures, evaluate_nuclei
+from models.errors import TrainingError
+from models.evaluate_nuclei import NUCLEI_PROTOCOL, Figures, evaluate_nuclei
 from models.instances import InstanceStep
-from models.losses import contour_dice, nuclei_cross_entropy, soft_dice
+from models.losses import IGNORED, contour_dice, nuclei_cross_entropy, soft_dice
+from models.nuclei_unet import NUCLEI_CLASSES
+from models.seen_through import see_through
+from models.slide_reader import OpenSlide, open_tiff
 from models.train_config import TrainConfig, from_table
 from models.turns import Rival, Turn, alone
 
@@ -28,12 +33,20 @@ class NucleiOptions:
     """Table `options` of a nuclei training."""
 
     crop_px: int = 256
+    classes: tuple[str, ...] = NUCLEI_CLASSES
+    """What the network tells apart: these three, or `background` and `nucleus` where it knows no contours."""
     class_weights: tuple[float, float, float] = (1.0, 1.0, 2.0)
     """Of background, interior, contour in the cross-entropy."""
+    dice: float = 1.0
+    """Weight of the soft Dice over nuclei."""
     contour_dice: float = 0.0
     """Weight of an additional soft Dice over the contour alone."""
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    seen_through: tuple[str, ...] = ()
+    """Ways in which images are also learned from, after a coarser scan: bundles that enlarge them, or `bicubic-x2`."""
+    seen_share: float = 0.3
+    """Share of crops that come from images seen so."""
     augmentation: dict[str, float] = field(default_factory=dict)
     """Keyword arguments of `NucleiAugmentation`."""
     instances: dict[str, float] = field(default_factory=dict)
@@ -45,19 +58,37 @@ class NucleiTask:
 
     better: Better = None
 
-    def __init__(self, config: TrainConfig) -> None:
+    def __init__(self, config: TrainConfig, open_slide: OpenSlide = open_tiff) -> None:
         self.options = from_table(NucleiOptions, config.options, config.name)
         self.augmentation = from_table(NucleiAugmentation, self.options.augmentation, config.name)
         self.instances = from_table(InstanceStep, self.options.instances, config.name)
+        self.mpp = config.mpp
+        self._seen_sets: list[NucleiSet] | None = None
+        self._seeing = Lock()  # crops are drawn by several threads
         self.normalisation = Normalisation(self.options.mean, self.options.std)
         root = Path(config.data_root)
-        self.sets: list[NucleiSet] = [read_nuclei(one, root, config.seed) for one in config.sources]
+        self.sets: list[NucleiSet] = [
+            read_nuclei(one, root, config.seed, config.mpp, open_slide) for one in config.sources
+        ]
+
+    @property
+    def _seen(self) -> list[NucleiSet]:
+        """The training images as the ways of `seen_through` show them: worked out, once, when a first crop is drawn."""
+        with self._seeing:
+            if self._seen_sets is None:
+                self._seen_sets = see_through(self.sets, self.options.seen_through)
+        return self._seen_sets
 
     def draw(self, rng: np.random.Generator, count: int) -> Batch:
         """Return `count` crops: `image` (n, 3, y, x) uint8 and `classes` (n, y, x) uint8."""
-        drawn = [draw_nuclei(self.sets, self.options.crop_px, self.augmentation, rng) for _ in range(count)]
+        drawn = [draw_nuclei(self._lot(rng), self.options.crop_px, self.augmentation, rng) for _ in range(count)]
         images, classes = (torch.from_numpy(np.stack(arrays)) for arrays in zip(*drawn, strict=True))
         return {"image": images.permute(0, 3, 1, 2), "classes": classes}
+
+    def _lot(self, rng: np.random.Generator) -> list[NucleiSet]:
+        """Return the images that the next crop comes from."""
+        seen = self.options.seen_through and rng.random() < self.options.seen_share
+        return self._seen if seen else self.sets
 
     def rivals(self) -> dict[str, Rival]:
         """Nobody."""
@@ -70,11 +101,21 @@ class NucleiTask:
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
         """Return weighted cross-entropy + soft Dice of the nuclei."""
         logits, target = network(normalise(batch["image"], self.normalisation)), batch["classes"].long()
-        weights = logits.new_tensor(self.options.class_weights)
-        total = nuclei_cross_entropy(logits, target, weights) + soft_dice(logits, target)
+        self._refuse_other_classes(logits.shape[1])
+        if "contour" not in self.options.classes:
+            target = torch.where((target > 0) & (target != IGNORED), 1, target)
+        weights = logits.new_tensor(self.options.class_weights[: logits.shape[1]])
+        total = nuclei_cross_entropy(logits, target, weights)
+        if self.options.dice:
+            total = total + self.options.dice * soft_dice(logits, target)
         if self.options.contour_dice:
             total = total + self.options.contour_dice * contour_dice(logits, target)
         return total
+
+    def _refuse_other_classes(self, count: int) -> None:
+        if count != len(self.options.classes):
+            what = f"the network tells {count} classes apart, the options name {', '.join(self.options.classes)}"
+            raise TrainingError(what, 'A network without contours needs `classes = ["background", "nucleus"]`.')
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Return Dice, AJI and PQ on the validation images."""
@@ -84,8 +125,10 @@ class NucleiTask:
         figures, _ = self._figures(images, network)
         return {name: figures[name]["mean"] for name in ("dice", "aji", "pq") if name in figures}
 
-    def _figures(self, images: list[LabelledImage], network: nn.Module) -> tuple[Figures, Figures]:
-        return evaluate_nuclei(images, lambda image: segment(network, image, self.normalisation), self.instances)
+    def _figures(self, images: Sequence[LabelledImage], network: nn.Module) -> tuple[Figures, Figures]:
+        return evaluate_nuclei(
+            images, lambda image: segment(network, image, self.normalisation), self.instances, mpp=self.mpp
+        )
 
     def finish(self, network: nn.Module) -> None:
         """Nothing is fitted after the training."""
@@ -93,7 +136,7 @@ class NucleiTask:
     def card_fields(self) -> dict[str, Any]:
         """Return the card's fields that follow from the task."""
         return {
-            "classes": ("background", "interior", "contour"),
+            "classes": self.options.classes,
             "normalisation": self.normalisation,
             "postprocessing": dict(self.instances.as_dict()),
         }
@@ -102,6 +145,7 @@ class NucleiTask:
         """Return who was trained on and who was held out."""
         return {
             "train_patients": [f"{one.name}: {name}" for one in self.sets for name in one.train_patients],
+            "validation_patients": [f"{one.name}: {name}" for one in self.sets for name in one.validation_patients],
             "test_patients": [f"{one.name}: {name}" for one in self.sets for name in one.test_patients],
         }
 
@@ -115,11 +159,11 @@ class NucleiTask:
 
 
 def segment(network: nn.Module, image: NDArray[np.uint8], normalisation: Normalisation) -> NDArray[np.float32]:
-    """Return class probabilities (y, x, k) of an image (y, x, 3), the border mirrored up to the network's stride."""
+    """Return class probabilities (y, x, k) of an image (y, x, 3), the border repeated up to the network's stride."""
     height, width = image.shape[:2]
     stride_px: int = network.stride_px  # type: ignore[assignment]
     padding = [(0, -length % stride_px) for length in (height, width)]
-    tensor = network_input(network, np.pad(image, [*padding, (0, 0)], mode="reflect"), normalisation)
+    tensor = network_input(network, np.pad(image, [*padding, (0, 0)], mode="edge"), normalisation)
     probabilities = functional.softmax(network(tensor), dim=1)[0].permute(1, 2, 0)
     found: NDArray[np.float32] = probabilities[:height, :width].cpu().numpy()
     return found

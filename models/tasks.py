@@ -49,7 +49,7 @@ def build_task(config: TrainConfig, open_slide: OpenSlide = open_tiff) -> Task:
     against = AdversarialTask if "adversary" in config.options else SuperResolutionTask
     tasks: dict[str, Callable[[], Task]] = {
         "superresolution": lambda: against(config, open_slide),
-        "nuclei": lambda: NucleiTask(config),
+        "nuclei": lambda: NucleiTask(config, open_slide),
         "classification": lambda: ClassificationTask(config),
     }
     if config.task not in tasks:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,6 +17,7 @@ from models.card import Card
 from models.checkpoint import Progress, load
 from models.data import refuse_shared_patients
 from models.errors import TrainingError
+from models.pretrained import begin_pretrained, provenance_of
 from models.receptive_field import receptive_radius_px
 from models.shelf import read_card
 from models.tasks import Task, build_task
@@ -58,6 +60,8 @@ def begin(config: TrainConfig) -> nn.Module:
         if none agrees, or under half of the weights do.
     """
     network = build(config)
+    if config.pretrained:
+        begin_pretrained(network, config.pretrained)
     if config.begin:
         given, wanted = load_network(config.begin).state_dict(), network.state_dict()
         shapes = {name: tensor.shape for name, tensor in wanted.items()}
@@ -138,11 +142,13 @@ def _training(config: TrainConfig, task: Task, progress: Progress) -> dict[str, 
     """Return what a card tells of a training."""
     schedule = config.schedule
     return {
-        "data": [{"name": one.name, "licence": one.licence} for one in config.sources],
+        "data": [{"name": one.name, "licence": one.licence} for one in config.sources]
+        + ([provenance_of(config.pretrained)] if config.pretrained else []),
         "split": "by patient",
         **task.split(),
+        "train_patients": _learned_from(config, task),
         "settings_sha256": fingerprint(config),
-        "begun_with": config.begin or None,
+        "begun_with": config.begin or config.pretrained or None,
         "iterations": progress.best_iteration or progress.iteration,
         "batch": schedule.batch,
         "seed": config.seed,
@@ -151,6 +157,15 @@ def _training(config: TrainConfig, task: Task, progress: Progress) -> dict[str, 
         "ema_decay": schedule.ema_decay,
         "precision": config.precision,
     }
+
+
+def _learned_from(config: TrainConfig, task: Task) -> list[str]:
+    """Return whom the weights have learned from: this training's patients, then those of the weights they began with.
+
+    Their card names whom those began with in turn, so that none is lost however often a training follows another.
+    """
+    before = read_card(config.begin).training.get("train_patients", ()) if config.begin else ()
+    return list(dict.fromkeys([*task.split()["train_patients"], *before]))
 
 
 def _card(
@@ -178,10 +193,27 @@ def _card(
 
 def _radius_px(config: TrainConfig, network: nn.Module, scale: int, stride_px: int) -> int:
     try:
-        return receptive_radius_px(network, scale=scale, stride_px=stride_px)
+        return _measured_radius_px(_Shape(network), scale, stride_px)
     except ValueError as error:
         cure = 'Confine it (attention = "window"), or make it shallower.'
         raise TrainingError.about(config.name, str(error), cure) from error
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """A network, equal to all others of its class and config: they look as far."""
+
+    network: nn.Module = field(compare=False)
+    of: tuple[type, object] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "of", (type(self.network), self.network.config))
+
+
+@lru_cache(maxsize=8)
+def _measured_radius_px(shape: _Shape, scale: int, stride_px: int) -> int:
+    """Return the receptive radius; networks with windows of attention take up to minutes, and are asked for twice."""
+    return receptive_radius_px(shape.network, scale=scale, stride_px=stride_px)
 
 
 def _rounded(value: object) -> object:

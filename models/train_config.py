@@ -46,14 +46,17 @@ class SourceConfig:
     slide_mpp: float | None = None
     """Slides: um per level-0 px, where the file does not say or says it wrongly."""
     mpp: float | None = None
-    """Slides: um per px of the large images; without it, level 0 as it is."""
+    """Super-resolution: um per px of the large images from a slide; without it, level 0 as it is. Nuclei: um per px of
+    the images, or that a slide is read at; where it differs from the network's, images are resampled."""
+    regions: str = "Region*"
+    """Nuclei, kind `geojson`: pattern of the classes of annotations in which every nucleus is outlined."""
     least_tissue: float = 0.5
     """Slides: least share of tissue in a field that is used."""
     sharpest_db: float = 38.0
     """Slides: fields that survive a bicubic round trip by 2 with a higher PSNR hold no detail at their own px, and are
     dropped; raise it to train on a soft slide nevertheless."""
     cache_mib: int = 2048
-    """Super-resolution: memory for decoded pairs of this source; what exceeds it is read again when drawn."""
+    """Memory for decoded pairs or labelled images of this source; what exceeds it is read again when drawn."""
 
     def __post_init__(self) -> None:
         ranges = {
@@ -136,6 +139,8 @@ class TrainConfig:
     schedule: ScheduleConfig
     begin: str = ""
     """Bundle whose weights the network begins with, as far as names and shapes agree: a shipped name or a path."""
+    pretrained: str = ""
+    """Weights for the network's encoder that others trained on everyday pictures: see `models.pretrained`."""
     weights: Literal["model", "gan"] = "model"
     """What becomes of the weights: a bundle's own, or the second ones, trained against an adversary, of the bundle that
     is there already (super-resolution only; `histoloom run --sr-blend` mixes the two)."""
@@ -157,6 +162,9 @@ class TrainConfig:
             if getattr(self, name) not in choices:
                 msg = f"{name} is {getattr(self, name)!r} where one of {', '.join(choices)} is wanted"
                 raise ValueError(msg)
+        if self.begin and self.pretrained:
+            msg = "a network begins with a bundle's weights (begin) or with published ones (pretrained), not with both"
+            raise ValueError(msg)
         if self.weights == "gan" and (self.task != "superresolution" or not self.begin):
             msg = 'second weights (weights = "gan") are a super-resolver\'s, begun with its own (begin = ...)'
             raise ValueError(msg)

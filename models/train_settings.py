@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
@@ -11,17 +11,21 @@ from typing import Any
 
 from models.checkpoint import Progress
 from models.errors import TrainingError
+from models.pretrained import hash_of
 from models.shelf import read_card
 from models.train_config import TrainConfig
 
 HOUSEKEEPING = {
     "": ("name", "device", "data_root", "limits", "licence", "text"),
     "schedule": ("iterations", "minutes", "validate_every", "checkpoint_minutes", "workers"),
-    "options": ("instances", "judge", "validation_px"),
+    "options": ("instances", "judge", "validation_px", "test_px"),
     "sources": ("cache_mib", "licence"),
 }
 """Settings that change no weight by themselves, by table. A training is made longer by raising `iterations` or
 `minutes`; the learning rate rises to where the longer cosine is."""
+
+LATER, LATER_OF_SOURCES = {"pretrained": ""}, {"regions": "Region*"}
+"""Settings that older trainings do not know, with the values that change nothing: such a training goes on."""
 
 
 def settings_of(config: TrainConfig) -> dict[str, Any]:
@@ -33,9 +37,20 @@ def settings_of(config: TrainConfig) -> dict[str, Any]:
         for part in groups[group]:
             for name in names:
                 part.pop(name, None)
+    _leave_out_defaults(table, LATER)
+    for one in sources:
+        _leave_out_defaults(one, LATER_OF_SOURCES)
+    if config.pretrained:
+        table["pretrained"] = hash_of(config.pretrained)
     begun_with = read_card(config.begin).sha256 if config.begin else None
     settings: dict[str, Any] = json.loads(json.dumps(table | {"sources": sources, "begin": begun_with}))
     return settings
+
+
+def _leave_out_defaults(table: dict[str, Any], defaults: Mapping[str, Any]) -> None:
+    for name, default in defaults.items():
+        if table[name] == default:
+            del table[name]
 
 
 def progress_of(config: TrainConfig, train_patients: Sequence[str]) -> Progress:

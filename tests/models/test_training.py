@@ -12,6 +12,8 @@ import torch
 from models import checkpoint
 from models.batches import Batch
 from models.bundle import load_network, read_card
+from models.card import Card
+from models.comparison_nuclei_measure import seen_patients
 from models.errors import ModelError, TrainingError
 from models.predict import load_predictor
 from models.tasks import build_task
@@ -144,6 +146,32 @@ def test_weights_to_begin_with_are_where_the_training_starts(data: Path, tmp_pat
     wider = replace(settings, network={**settings.network, "channels": 16})
     with pytest.raises(TrainingError, match="another network's weights"):
         start(wider, tmp_path / "w")
+
+
+def test_a_card_names_all_that_its_weights_have_seen_however_long_ago(data: Path, tmp_path: Path) -> None:  # noqa: F811
+    """The third training names patients of the first, whom neither the second nor the third learned from."""
+    settings = config("nuclei", data, iterations=1, validate_every=1)
+    (source,) = settings.sources
+    cards: list[Card] = []
+    for name, held_out in (("first", ("p1", "p2")), ("second", ("p3", "p4")), ("third", ("p3",))):
+        own = replace(source, name=name, validation=held_out)
+        begin = str(tmp_path / cards[-1].name) if cards else ""
+        cards.append(train(replace(settings, name=name, begin=begin, sources=(own,)), tmp_path / name))
+    first, second, third = (card.training["train_patients"] for card in cards)
+    assert first == ["first: p3", "first: p4"]
+    assert second == ["second: p1", "second: p2", *first]
+    assert third == ["third: p1", "third: p2", "third: p4", *second]
+    assert seen_patients(cards[-1], "first") == {"p3", "p4"}
+
+
+def test_second_weights_name_whom_the_first_have_seen(data: Path, tmp_path: Path) -> None:  # noqa: F811
+    bundle, settings = tmp_path / "bundle", config("superresolution", data)
+    train(settings, bundle)
+    against = replace(adversarial(data), begin=str(bundle), weights="gan")
+    fewer = replace(against.sources[0], validation=("p1", "p4"))
+    card = train(replace(against, sources=(fewer,)), bundle)
+    assert card.gan is not None
+    assert card.gan["training"]["train_patients"] == ["p2", "p3", "p4"] == card.training["train_patients"]
 
 
 def test_a_critic_sees_other_images_at_each_of_its_turns(data: Path, tmp_path: Path) -> None:  # noqa: F811
