@@ -57,14 +57,22 @@ def nuclei(
     labels: Annotated[Path, typer.Option(help="Folder of 16-bit instance PNG with the images' stems.")],
     out: Out = None,
     patient: Patient = "(.+)",
+    organs: Annotated[Path | None, typer.Option(help="CSV with columns image, organ: figures by organ, too.")] = None,
+    degrade: Annotated[
+        int | None, typer.Option(help="2 or 4: reduce the images, enlarge them again, then segment.")
+    ] = None,
+    sr: Annotated[str | None, typer.Option(help="What enlarges them: a bundle, or bicubic (the default).")] = None,
     device: Device = "auto",
     debug: Debug = False,
 ) -> None:
     """Segment images, compare instance by instance with labels."""
-    from flows.evaluation import evaluate_nuclei
+    from flows.evaluation_nuclei import evaluate_nuclei
 
     _report(
-        lambda on_image: evaluate_nuclei(bundle, images, labels, patient=patient, device=device, on_image=on_image),
+        lambda on_image: evaluate_nuclei(
+            bundle, images, labels, patient=patient, organs=organs, degrade=degrade, sr=sr, device=device,
+            on_image=on_image,
+        ),
         out, debug,
     )  # fmt: skip
 

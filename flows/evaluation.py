@@ -1,4 +1,4 @@
-"""What networks are worth on a user's own images: the three evaluations, as dictionaries that JSON takes as they are.
+"""What networks for pixels and patches are worth on a user's own images, as dictionaries that JSON takes as they are.
 
 Each holds the protocol in words, who was measured, every image's own figures, the totals beside the trivial answer's,
 what was skipped and why, and the versions that computed it. Networks compute in fp32.
@@ -6,8 +6,6 @@ what was skipped and why, and the versions that computed it. Networks compute in
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,34 +15,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.evaluation_record import Result, record
+from flows.evaluation_subject import card_of, describe, describe_file, trained_on
 from flows.image_by_image import OnImage, Skipped, judge_each
 from models.card import Card
 from models.classify_files import classify_files
-from models.data import patient_of
-from models.degrade import enlarge_bicubic
+from models.coarse_scan import BICUBIC, enlarger_of
 from models.errors import EvaluationError
-from models.evaluate import CLASSIFICATION_MEASURES, NUCLEI_PROTOCOL, judge_instances, judge_nothing
-from models.evaluate import evaluate_classification as figures_of_classes
+from models.evaluate_classification import CLASSIFICATION_MEASURES
+from models.evaluate_classification import evaluate_classification as figures_of_classes
 from models.evaluate_super_resolution import (
     SUPER_RESOLUTION_MEASURES,
     Distance,
-    Enlarge,
     Judgement,
     judge_pair,
     summarise,
 )
-from models.evaluation_images import decode_labelled, decode_pair, files_of, labels_beside
+from models.evaluation_images import decode_pair, files_of
 from models.evaluation_index import LabelledFiles, match_predictions, read_index, read_predictions
-from models.instances import InstanceStep
-from models.metrics import over_images
 from models.perceptual import load_encoder, perceptual_distance
 from models.predict import Predictor, load_predictor
-from models.shelf import read_card
-from models.train_config import from_table
-from models.whole_image import predict_whole
-
-BICUBIC = "bicubic"
-"""Stands for a bundle where the baseline alone is to be measured."""
 
 _REDUCTIONS = {
     "bicubic_aa": "antialiased bicubic (Pillow)",
@@ -91,23 +80,24 @@ def evaluate_superresolution(  # noqa: PLR0913 - the options of a command
         if the bundle cannot make this scale, or no image can be judged.
     """
     reduction = _in_words(degradation)
-    card, enlarge = _enlarger(bundle, scale, blend, device)
+    enlarger = enlarger_of(bundle, scale, device=device, precision="fp32", blend=blend)
+    card = enlarger.card
     distance = _distance(encoder) if encoder else None
 
     def judge(path: Path) -> Judgement:
-        return judge_pair(decode_pair(path, scale, degradation, patient), enlarge, scale, distance)
+        return judge_pair(decode_pair(path, scale, degradation, patient), enlarger.enlarge, scale, distance)
 
     judged, skipped = judge_each(files_of(images), judge, on_image)
     method, bicubic = summarise(list(judged.values()))
     return record(
         "superresolution",
         f"Whole images, reduced by {reduction} and rounded to 8 bits; {SUPER_RESOLUTION_MEASURES.format(border=scale)}",
-        bundle=_describe(card) if card else {"name": BICUBIC, "sha256": None},
+        bundle=describe(card) if card else {"name": BICUBIC, "sha256": None},
         scale=scale,
         blend=blend,
         degradation=degradation,
         perceptual_encoder=encoder,
-        patients_trained_on=_trained_on(card, (one.patient for one in judged.values())),
+        patients_trained_on=trained_on(card, (one.patient for one in judged.values())),
         images=[_enlarged_image(one) for one in judged.values()],
         skipped=skipped,
         totals=method,
@@ -124,49 +114,6 @@ def _in_words(degradation: str) -> str:
 
 def _enlarged_image(one: Judgement) -> dict[str, Any]:
     return {"file": one.name, "patient": one.patient, "figures": one.method, "baseline": one.bicubic}
-
-
-def evaluate_nuclei(
-    bundle: str,
-    images: Path,
-    labels: Path,
-    *,
-    patient: str = "(.+)",
-    device: str = "auto",
-    on_image: OnImage | None = None,
-) -> Result:
-    """Measure a bundle on a folder of images at its um per px, with instance labels of the same stems beside them.
-
-    `patient` is a regular expression whose first group is the patient in a file's stem.
-
-    Raises
-    ------
-    ModelError
-        if the bundle does not segment nuclei, labels are missing or of another size, or no image can be judged.
-    """
-    card = _card(bundle, "nuclei")
-    step = from_table(InstanceStep, card.postprocessing, card.name)
-    predictor = load_predictor(bundle, device, "fp32")
-    files = files_of(images)
-    beside = labels_beside(labels, files)
-
-    def judge(path: Path) -> tuple[dict[str, float], dict[str, float]]:
-        one = decode_labelled(path, beside[path])
-        return judge_instances(one, step(predict_whole(predictor, one.image))), judge_nothing(one)
-
-    judged, skipped = judge_each(files, judge, on_image)
-    rows, nothing = (list(some) for some in zip(*judged.values(), strict=True))
-    return record(
-        "nuclei",
-        NUCLEI_PROTOCOL,
-        bundle=_describe(card),
-        instances=dict(step.as_dict()),
-        patients_trained_on=_trained_on(card, (patient_of(path.stem, patient) for path in judged)),
-        images=[{"file": path.name, "figures": figures} for path, (figures, _) in judged.items()],
-        skipped=skipped,
-        totals=over_images(rows) | {"images": len(rows)},
-        baseline={"method": "all background", **over_images(nothing)},
-    )
 
 
 def evaluate_classification(
@@ -196,7 +143,7 @@ def evaluate_classification(
     ModelError
         if neither is given, or index, files, predictions and classes do not fit together.
     """
-    card = _card(bundle, "classification") if bundle is not None else None
+    card = card_of(bundle, "classification") if bundle is not None else None
     if predictions is not None:
         answers = _read_answers(predictions, card, index, images)
     elif bundle is not None and card is not None:
@@ -209,10 +156,10 @@ def evaluate_classification(
     return record(
         "classification",
         f"Patches as the index lists them; {CLASSIFICATION_MEASURES}",
-        bundle=_describe(card) if card else None,
-        predictions=_describe_file(predictions) if predictions else None,
+        bundle=describe(card) if card else None,
+        predictions=describe_file(predictions) if predictions else None,
         classes=answers.classes,
-        patients_trained_on=_trained_on(card, answers.rows.patients),
+        patients_trained_on=trained_on(card, answers.rows.patients),
         images=answers.by_image,
         skipped=answers.skipped,
         totals=totals,
@@ -253,43 +200,5 @@ def _compute_answers(predictor: Predictor, index: Path, images: Path, on_image: 
     return _Answers(rows.of(found.read), classes, found.probabilities, skipped)
 
 
-def _enlarger(bundle: str, scale: int, blend: float, device: str) -> tuple[Card | None, Enlarge]:
-    """Return how a bundle enlarges a whole image, and its card; bicubic interpolation has none."""
-    if bundle == BICUBIC:
-        if scale < 2:
-            what = f"scale {scale} enlarges nothing"
-            raise EvaluationError(what, "Give --scale 2, 4, 8 or 16.")
-        return None, partial(enlarge_bicubic, scale=scale)
-    card = _card(bundle, "superresolution")
-    if card.scale != scale:
-        what = f"enlarges x{card.scale}, not x{scale}"
-        raise EvaluationError.about(bundle, what, f"Give --scale {card.scale}, or a bundle of scale {scale}.")
-    return card, partial(predict_whole, load_predictor(bundle, device, "fp32", blend))
-
-
 def _distance(encoder: str) -> Distance:
     return partial(perceptual_distance, load_encoder(encoder))
-
-
-def _card(bundle: str, task: str) -> Card:
-    card = read_card(bundle)
-    if card.task != task:
-        what = f"a network for {card.task}, where one for {task} is wanted"
-        raise EvaluationError.about(bundle, what, "`histoloom models` lists the bundles and their tasks.")
-    return card
-
-
-def _describe(card: Card) -> dict[str, str]:
-    return {"name": card.name, "sha256": card.sha256}
-
-
-def _describe_file(path: Path) -> dict[str, str]:
-    with path.open("rb") as file:
-        return {"name": path.name, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
-
-
-def _trained_on(card: Card | None, patients: Iterable[str]) -> list[str]:
-    """Return the patients that the card says training or choosing saw: their figures say nothing about others."""
-    parts = [card.training.get(f"{part}_patients", ()) for part in ("train", "validation")] if card else []
-    known = {str(name).rpartition(": ")[2] for part in parts for name in part}
-    return sorted(known.intersection(patients))

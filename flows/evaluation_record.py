@@ -7,11 +7,22 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 Result = dict[str, Any]
 
 FORMAT = 1
+ORGAN_COLUMNS = {
+    "images": "images",
+    "dice": "Dice",
+    "aji": "AJI",
+    "pq": "PQ",
+    "detection_f1": "detection F1",
+    "absolute_relative_count_error_median": "count error, median",
+}
 _PACKAGES = ("histoloom", "torch", "numpy", "scipy", "scikit-image", "pillow")
 _INTERVAL = "_95"
 
@@ -52,9 +63,24 @@ def print_metrics(result: Mapping[str, Any]) -> None:
         table.add_row(name, *(Text(cell) for cell in cells))
     console = Console()
     console.print(table)
+    if result.get("organs"):
+        console.print(_by_organ(result["organs"]))
     console.print(Text(result["protocol"], "dim"))
     for line in _warnings(result):
         print(line, file=sys.stderr)
+
+
+def _by_organ(organs: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Return a row an organ, a column a figure; the baseline's rows are in the file."""
+    from rich.table import Table
+
+    names = [name for name in ORGAN_COLUMNS if any(name in one["totals"] for one in organs.values())]
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(1, 2, 0, 0), collapse_padding=True)
+    for heading in ("organ", *(ORGAN_COLUMNS[name] for name in names)):
+        table.add_column(heading, justify="left" if heading == "organ" else "right")
+    for organ, one in organs.items():
+        table.add_row(organ, *(_written(one["totals"].get(name)) for name in names))
+    return table
 
 
 def _written(value: Any) -> str:

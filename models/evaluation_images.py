@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from models.data import UNDECODABLE, patient_of, read_image, read_labels
-from models.data_nuclei import LabelledImage
+from models.data import UNDECODABLE, patient_of, read_image
 from models.degrade import Degradation, cut_to_multiple, degrade
-from models.errors import EvaluationError, UnreadableImage
+from models.errors import EvaluationError, TrainingError, UnreadableImage
 from models.evaluate_super_resolution import least_side_px
+from models.nuclei_image import LabelledImage, refuse_masks, refuse_misfit
+from models.nuclei_labels import as_labels, read_label_array
 from models.pairs import Pair
 
 
@@ -104,16 +105,17 @@ def decode_labelled(image: Path, labels: Path) -> LabelledImage:
     UnreadableImage
         if one of the two cannot be read.
     EvaluationError
-        if the labels are not a plane of the image's size.
+        if the labels are not a plane of the image's size, or no instances: fractions, or numbers that nuclei share.
     """
     pixels = decode(image)
     try:
-        instances = read_labels(labels)
+        array = read_label_array(labels)
     except UNDECODABLE as error:
         raise UnreadableImage.about(labels, f"no readable image ({error})", "Copy it again.") from error
-    if instances.shape != pixels.shape[:2]:
-        what = (
-            f"an array {instances.shape}, beside {image.name} of {pixels.shape[0]} rows and {pixels.shape[1]} columns"
-        )
-        raise EvaluationError.about(labels, what, "Give a label image of one channel and of the image's size.")
+    try:
+        instances = as_labels(array, labels)
+        refuse_misfit(pixels, instances, image.name, labels)
+        refuse_masks(instances, labels)
+    except TrainingError as error:  # what teaches nothing measures nothing
+        raise EvaluationError(error.what, error.cure) from error
     return LabelledImage(image.stem, pixels, instances, instances=True)

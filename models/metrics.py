@@ -1,12 +1,11 @@
-"""Metrics of segmentation and classification, and how sure one can be of a mean. Functions of numpy arrays, a formula
-each; those of images are in `models.metrics_image`.
+"""Metrics of classification, and how sure one can be of a mean. Functions of numpy arrays, a formula each; those of
+images are in `models.metrics_image`, those of instances in `models.metrics_instances`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,93 +13,6 @@ from numpy.typing import NDArray
 
 Labels = NDArray[np.integer]
 Floats = NDArray[np.floating]
-
-
-def dice(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
-    """Return 2 |A and B| / (|A| + |B|) of two masks; 1 when both are empty."""
-    total = int(one.sum()) + int(other.sum())
-    return 2 * int((one & other).sum()) / total if total else 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Overlaps:
-    """Pairs of instances that share pixels, and the areas of all instances."""
-
-    areas_true: NDArray[np.int64]
-    areas_found: NDArray[np.int64]
-    true: NDArray[np.int64]
-    """Index of the true instance of each pair."""
-    found: NDArray[np.int64]
-    shared: NDArray[np.int64]
-    """Pixels that the pair has in common."""
-
-    @property
-    def union(self) -> NDArray[np.int64]:
-        """Pixels of either instance of each pair."""
-        return self.areas_true[self.true] + self.areas_found[self.found] - self.shared
-
-
-def overlaps(truth: Labels, found: Labels) -> Overlaps:
-    """Return which instances of two label images (y, x) share pixels; 0 is background, labels may have gaps."""
-    true_labels, true_index = np.unique(truth, return_inverse=True)
-    found_labels, found_index = np.unique(found, return_inverse=True)
-    joint = true_index.ravel().astype(np.int64) * len(found_labels) + found_index.ravel()
-    counts = np.bincount(joint, minlength=len(true_labels) * len(found_labels))
-    table = counts.reshape(len(true_labels), len(found_labels))
-    areas_true, areas_found = table.sum(1)[true_labels != 0], table.sum(0)[found_labels != 0]
-    inner = table[true_labels != 0][:, found_labels != 0]
-    true, found = np.nonzero(inner)
-    return Overlaps(areas_true, areas_found, true, found, inner[true, found])
-
-
-def aji(truth: Labels, found: Labels) -> float:
-    """Return the aggregated Jaccard index of two label images.
-
-    Kumar et al. 2017: each true instance takes the found one with the highest IoU (a found one may be taken more than
-    once); AJI = sum of intersections / (sum of unions + area of found instances nobody took + area of true ones that
-    met none). 1 when both are empty.
-    """
-    pairs = overlaps(truth, found)
-    order = np.lexsort((pairs.found, -pairs.shared / pairs.union, pairs.true))
-    _, first = np.unique(pairs.true[order], return_index=True)
-    best = order[first]
-    met = np.zeros(len(pairs.areas_true), dtype=bool)
-    met[pairs.true[best]] = True
-    taken = np.zeros(len(pairs.areas_found), dtype=bool)
-    taken[pairs.found[best]] = True
-    union = int(pairs.union[best].sum() + pairs.areas_true[~met].sum() + pairs.areas_found[~taken].sum())
-    return int(pairs.shared[best].sum()) / union if union else 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class PanopticQuality:
-    """PQ = DQ x SQ, and the counts behind them."""
-
-    pq: float
-    dq: float
-    """Detection quality: F1 of the instances matched at IoU > 0.5."""
-    sq: float
-    """Segmentation quality: mean IoU of the matched instances."""
-    matched: int
-    missed: int
-    spurious: int
-
-
-def panoptic_quality(truth: Labels, found: Labels) -> PanopticQuality:
-    """Return the panoptic quality of two label images.
-
-    Kirillov et al. 2019: instances match where IoU > 0.5, which at most one partner can have; DQ = TP / (TP + FP / 2 +
-    FN / 2), SQ = mean IoU over TP. 1 when both are empty.
-    """
-    pairs = overlaps(truth, found)
-    iou = pairs.shared / pairs.union
-    matched = int((iou > 0.5).sum())
-    missed, spurious = len(pairs.areas_true) - matched, len(pairs.areas_found) - matched
-    if matched + missed + spurious == 0:
-        return PanopticQuality(1.0, 1.0, 1.0, 0, 0, 0)
-    dq = matched / (matched + (missed + spurious) / 2)
-    sq = float(iou[iou > 0.5].mean()) if matched else 0.0
-    return PanopticQuality(dq * sq, dq, sq, matched, missed, spurious)
 
 
 def confusion(labels: Labels, predicted: Labels, classes: int) -> NDArray[np.int64]:

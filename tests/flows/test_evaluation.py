@@ -1,4 +1,4 @@
-"""The three evaluations, on tiny networks and real pixels."""
+"""Evaluations of pixels and patches, on tiny networks and real pixels."""
 
 from __future__ import annotations
 
@@ -12,37 +12,19 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from flows.evaluation import BICUBIC, evaluate_classification, evaluate_nuclei, evaluate_superresolution
-from models.bundle import write_bundle
-from models.card import Card
+from flows.evaluation import evaluate_classification, evaluate_superresolution
+from models.coarse_scan import BICUBIC
 from models.errors import ModelError
 from models.evaluate_super_resolution import judge_pair
 from models.evaluation_images import decode_pair
 from models.predict import load_predictor
-from tests.models.examples import SMALL_HYBRID, SMALL_SR, SMALL_UNET, card, network, tissue
-
-
-def bundle(folder: Path, of: Card) -> str:
-    write_bundle(folder / of.name, network(of), of)
-    return str(folder / of.name)
+from tests.flows.evaluated import bundle, refused, write_images
+from tests.models.examples import SMALL_HYBRID, SMALL_SR, SMALL_UNET, card, tissue
 
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    """Two images, and a file that is none."""
-    folder = tmp_path / "images"
-    folder.mkdir()
-    Image.fromarray(tissue(61, 72)).save(folder / "p1_a.png")
-    Image.fromarray(tissue(200, 180)[130:]).save(folder / "p2_b.png")
-    (folder / "notes.txt").write_text("no image", encoding="utf-8")
-    return folder
-
-
-def refused(error: pytest.ExceptionInfo[ModelError], *words: str) -> None:
-    """Assert that an error has two lines and these words."""
-    assert len(str(error.value).splitlines()) == 2
-    for word in words:
-        assert word in str(error.value)
+    return write_images(tmp_path / "images")
 
 
 # --- super-resolution
@@ -95,7 +77,7 @@ def test_bicubic_that_enlarges_nothing_is_refused(images: Path) -> None:
 def test_another_scale_than_the_cards_is_refused(tmp_path: Path, images: Path) -> None:
     with pytest.raises(ModelError) as error:
         evaluate_superresolution(bundle(tmp_path, card(SMALL_SR)), images, 4)
-    refused(error, "small-sr: enlarges x2, not x4", "--scale 2")
+    refused(error, "small-sr: enlarges x2, not x4", "Give 2 for --scale")
 
 
 def test_a_network_for_something_else_is_refused(tmp_path: Path, images: Path) -> None:
@@ -116,48 +98,6 @@ def test_a_folder_without_any_image_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError) as error:
         evaluate_superresolution(BICUBIC, tmp_path, 2)
     refused(error, "none of 2 files", "notes.txt", "small.png: 10 x 10 px")
-
-
-# --- nuclei
-
-
-def label(images: Path, folder: Path) -> Path:
-    """Write three square nuclei beside each image."""
-    folder.mkdir()
-    for path in images.glob("*.png"):
-        with Image.open(path) as image:
-            labels = np.zeros((image.height, image.width), np.uint16)
-        labels[4:20, 4:20], labels[30:44, 6:20], labels[8:24, 30:50] = 1, 70, 65_535
-        Image.fromarray(labels).save(folder / path.name)
-    return folder
-
-
-def test_nuclei_are_measured_image_by_image(tmp_path: Path, images: Path) -> None:
-    name = bundle(tmp_path, replace(card(SMALL_UNET), postprocessing={"least_area_px": 4}))
-    result = evaluate_nuclei(name, images, label(images, tmp_path / "labels"))
-    assert json.loads(json.dumps(result, allow_nan=False)) == result
-    assert [one["file"] for one in result["images"]] == ["p1_a.png", "p2_b.png"]
-    assert [one["file"] for one in result["skipped"]] == ["notes.txt"]
-    assert result["instances"]["least_area_px"] == 4
-    assert set(result["totals"]) == {"dice", "aji", "pq", "dq", "sq", "relative_count_error", "images"}
-    assert result["totals"]["dice"]["mean"] == pytest.approx(
-        np.mean([one["figures"]["dice"] for one in result["images"]])
-    )
-    assert result["baseline"]["method"] == "all background"
-    assert result["baseline"]["dice"]["mean"] == 0
-    assert result["baseline"]["relative_count_error"]["mean"] == -1
-
-
-def test_missing_labels_and_labels_of_another_size_are_refused(tmp_path: Path, images: Path) -> None:
-    name, labels = bundle(tmp_path, card(SMALL_UNET)), label(images, tmp_path / "labels")
-    Image.fromarray(np.zeros((10, 10), np.uint16)).save(labels / "p1_a.png")
-    with pytest.raises(ModelError) as error:
-        evaluate_nuclei(name, images, labels)
-    refused(error, "p1_a.png: an array (10, 10)")
-    (labels / "p1_a.png").unlink()
-    with pytest.raises(ModelError) as error:
-        evaluate_nuclei(name, images, labels)
-    refused(error, "labels missing for 1 images (p1_a.png)")
 
 
 # --- classification

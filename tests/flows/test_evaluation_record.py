@@ -58,3 +58,13 @@ def test_the_table_has_a_row_a_figure_with_interval_and_baseline(
     skipped, trained_on = err.splitlines()
     assert skipped == "skipped: b.png: /data/b.png: no readable image"
     assert trained_on.startswith("1 of these patients are named among those that the network was trained on (p1)")
+
+
+def test_organs_have_a_table_of_their_own(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    figures = {"dice": {"mean": 0.75, "sd": 0.0}, "absolute_relative_count_error_median": 0.125, "images": 2}
+    print_metrics({**RESULT, "organs": {"umbilical cord": {"totals": figures}, "liver": {"totals": {"images": 1}}}})
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["organ", "images", "Dice", "count", "error,", "median"] in rows
+    assert ["umbilical", "cord", "2", "0.75", "±", "0", "0.125"] in rows
+    assert ["liver", "1"] in rows

@@ -1,0 +1,128 @@
+"""Compare nuclei networks on held-out patients, and scans with each other, and write what they are worth as tables.
+
+    python -m models.comparison_nuclei --config models/comparisons/nuclei.toml --data ROOT --work DIR --page PAGE.md
+
+Bundles are measured as they are; only the folds of a cross-validation, where the file asks for one, are trained. The
+figures of every image are kept in the work folder, and a bundle that is there is not trained again: a comparison that
+is stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from models.comparison_nuclei_cache import FiguresCache
+from models.comparison_nuclei_config import Folds, NucleiComparison, Product, TestSet, read_nuclei_comparison
+from models.comparison_nuclei_folds import fold_config, fold_name, fold_patients, train_fold
+from models.comparison_nuclei_measure import Bench, LeftOut, Measured
+from models.comparison_nuclei_set import list_images, of_patients
+from models.train_config import read_config
+
+FIGURES_FILE = "figures.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What was measured on one set, and what was not."""
+
+    test_set: TestSet
+    measured: tuple[Measured, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """Everything the page says."""
+
+    sets: tuple[Block, ...]
+    product: Block | None
+    folds: Block | None
+
+
+def measure(comparison: NucleiComparison, data_root: Path, bench: Bench) -> Results:
+    """Measure every bundle on every set, the product's scans, and the folds whose bundles are there."""
+    product = _measure_product(comparison, comparison.product, data_root, bench) if comparison.product else None
+    sets = [_measure_set(one, comparison.bundles, data_root, bench) for one in comparison.sets]
+    folds = _measure_folds(comparison, comparison.folds, data_root, bench) if comparison.folds else None
+    return Results(tuple(sets), product, folds)
+
+
+def _measure_set(test_set: TestSet, bundles: Sequence[str], data_root: Path, bench: Bench) -> Block:
+    images = of_patients(list_images(test_set, data_root), test_set.test, test_set.name)
+    return _block(test_set, [bench.measure(Path(bundle).name, bundle, test_set, images) for bundle in bundles])
+
+
+def _measure_product(comparison: NucleiComparison, product: Product, data_root: Path, bench: Bench) -> Block:
+    test_set = comparison.set_named(product.set)
+    images = of_patients(list_images(test_set, data_root), test_set.test, test_set.name)
+    images = [replace(one, multiple_px=product.largest_factor) for one in images]
+    rows = [bench.measure(scan.name, product.bundle, test_set, images, scan) for scan in product.scans]
+    return _block(test_set, rows)
+
+
+def _measure_folds(comparison: NucleiComparison, folds: Folds, data_root: Path, bench: Bench) -> Block:
+    """Return one row: the images of all folds together, each judged by the network that left its patient out."""
+    test_set = comparison.set_named(folds.set)
+    images = list_images(test_set, data_root)
+    rows: list[Measured | LeftOut] = []
+    for fold, patients in enumerate(fold_patients(images, folds.count)):
+        name = fold_name(folds, fold)
+        rows.append(bench.measure(name, name, test_set, of_patients(images, patients, test_set.name)))
+    block = _block(test_set, rows)
+    if not block.measured:
+        return block
+    pooled = sorted((one for row in block.measured for one in row.judgements), key=lambda one: one.name)
+    name = f"{len(block.measured)} of {folds.count} folds"
+    return Block(test_set, (Measured(name, block.measured[0].bundle, tuple(pooled)),), block.left_out)
+
+
+def _block(test_set: TestSet, rows: Sequence[Measured | LeftOut]) -> Block:
+    measured = tuple(row for row in rows if isinstance(row, Measured))
+    return Block(test_set, measured, tuple(row for row in rows if isinstance(row, LeftOut)))
+
+
+def train_folds(comparison: NucleiComparison, config: Path, data_root: Path, work: Path, device: str = "auto") -> None:
+    """Train the folds whose bundles are not there."""
+    folds = comparison.folds
+    if folds is None:
+        return
+    base = read_config(config.parent / folds.base).at(data_root)
+    images = list_images(comparison.set_named(folds.set), data_root)
+    for fold, patients in enumerate(fold_patients(images, folds.count)):
+        print(fold_name(folds, fold), flush=True)
+        train_fold(replace(fold_config(base, folds, fold, patients), device=device), work)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Train what is missing, measure what is missing and write the tables, from the command line."""
+    from models.comparison_nuclei_page import section
+    from models.comparison_section import check_page, write_section
+
+    parser = argparse.ArgumentParser(prog="python -m models.comparison_nuclei", description="Compare nuclei networks.")
+    parser.add_argument("--config", type=Path, required=True, help="the comparison's file, TOML")
+    parser.add_argument("--data", type=Path, required=True, help="folder that the sets' paths start from")
+    parser.add_argument("--work", type=Path, required=True, help="folder of figures, and of bundles that are made")
+    parser.add_argument("--page", type=Path, help="Markdown file whose section is written anew; else it is printed")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda[:N]")
+    parser.add_argument("--no-training", action="store_true", help="measure the folds that are there")
+    given = parser.parse_args(arguments)
+    comparison = read_nuclei_comparison(given.config)
+    if given.page:
+        check_page(given.page, comparison.section)
+    if not given.no_training:
+        train_folds(comparison, given.config, given.data, given.work, given.device)
+    cache = FiguresCache(given.work / FIGURES_FILE)
+    bench = Bench(given.work, cache, given.device, partial(print, flush=True))
+    text = section(comparison, measure(comparison, given.data, bench))
+    if given.page:
+        write_section(given.page, comparison.section, text)
+    else:
+        print(text)
+
+
+if __name__ == "__main__":
+    main()
