@@ -157,9 +157,7 @@ def test_tiles_partition_a_rectangle(corner: tuple[int, int], sides: tuple[int, 
 def test_tiles_of_a_region_of_any_shape_lie_in_it(corners: list[tuple[int, int]]) -> None:
     area = shapely.MultiPoint(corners).convex_hull
     for tile in lay_tiles(area, (1400, 1450)):
-        assert area.buffer(1.25, join_style="mitre").covers(
-            box_of(tile)
-        )  # 0.5 px of room, then rounded along both axes
+        assert area.buffer(1.25, join_style="mitre").covers(box_of(tile))  # 0.5 px of room, then rounded in x and y
         assert tile.y >= 0
         assert tile.y + tile.height <= 1400
         assert tile.x + tile.width <= 1450
