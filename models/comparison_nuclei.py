@@ -85,14 +85,18 @@ def _block(test_set: TestSet, rows: Sequence[Measured | LeftOut]) -> Block:
     return Block(test_set, measured, tuple(row for row in rows if isinstance(row, LeftOut)))
 
 
-def train_folds(comparison: NucleiComparison, config: Path, data_root: Path, work: Path, device: str = "auto") -> None:
-    """Train the folds whose bundles are not there."""
+def train_folds(
+    comparison: NucleiComparison, config: Path, data_root: Path, work: Path, device: str = "auto", only: str = ""
+) -> None:
+    """Train the folds whose bundles are not there, or of them those whose names hold the words `only`."""
     folds = comparison.folds
     if folds is None:
         return
     base = read_config(config.parent / folds.base).at(data_root)
     images = list_images(comparison.set_named(folds.set), data_root)
     for fold, patients in enumerate(fold_patients(images, folds.count)):
+        if only not in fold_name(folds, fold):
+            continue
         print(fold_name(folds, fold), flush=True)
         train_fold(replace(fold_config(base, folds, fold, patients), device=device), work)
 
@@ -108,13 +112,16 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder of figures, and of bundles that are made")
     parser.add_argument("--page", type=Path, help="Markdown file whose section is written anew; else it is printed")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda[:N]")
+    parser.add_argument("--only", default="", help="train folds whose names hold these words alone, and write nothing")
     parser.add_argument("--no-training", action="store_true", help="measure the folds that are there")
     given = parser.parse_args(arguments)
     comparison = read_nuclei_comparison(given.config)
     if given.page:
         check_page(given.page, comparison.section)
     if not given.no_training:
-        train_folds(comparison, given.config, given.data, given.work, given.device)
+        train_folds(comparison, given.config, given.data, given.work, given.device, given.only)
+    if given.only:
+        return
     cache = FiguresCache(given.work / FIGURES_FILE)
     bench = Bench(given.work, cache, given.device, partial(print, flush=True))
     text = section(comparison, measure(comparison, given.data, bench))

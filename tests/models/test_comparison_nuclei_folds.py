@@ -118,6 +118,20 @@ def test_folds_are_trained_on_the_device_that_is_asked_for(data: Path, tmp_path:
     assert not list((tmp_path / "work").glob(f"*/{CARD_FILE}"))
 
 
+def test_some_of_the_folds_are_trained_and_nothing_is_measured(
+    data: Path,  # noqa: F811
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "tiny").mkdir()
+    (tmp_path / "tiny/train.toml").write_text(BASE, encoding="utf-8")
+    (tmp_path / "c.toml").write_text(FILE, encoding="utf-8")
+    given = ["--config", str(tmp_path / "c.toml"), "--data", str(data), "--work", str(tmp_path / "work")]
+    main([*given, "--device", "cpu", "--only", "fold-2"])
+    assert [card.parent.name for card in (tmp_path / "work").glob(f"*/{CARD_FILE}")] == ["tiny-fold-2-of-2"]
+    assert capsys.readouterr().out == "tiny-fold-2-of-2\n"
+
+
 def test_folds_are_trained_once_and_pooled(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: F811
     (tmp_path / "tiny").mkdir()
     (tmp_path / "tiny/train.toml").write_text(BASE, encoding="utf-8")
