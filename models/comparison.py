@@ -67,6 +67,8 @@ class Comparison:
     """Of the first phase."""
     adversarial_schedule: ScheduleConfig
     """Of the second."""
+    adversarial_up_to: int = 16
+    """Largest scale that has a second phase: beyond it, one may cost more than all others together."""
     encoder: str = "idc-hybrid"
     """What perceptual losses compare features of."""
     judge: str = "nuclei-unet"
@@ -165,7 +167,7 @@ def train_cell(comparison: Comparison, cell: Cell, data_root: Path, work: Path) 
         train(first, bundle)
     card = read_card(bundle)
     refuse_other_settings(bundle, card.training, first)
-    if cell.method.adversary:
+    if cell.method.adversary and cell.scale <= comparison.adversarial_up_to:
         against = second_phase(comparison, cell, bundle).at(data_root)
         if card.gan is None:
             card = train(against, bundle)

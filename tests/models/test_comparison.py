@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from models.comparison import cells, finished, main, read_comparison
+from models.comparison import cells, finished, main, read_comparison, train_cell
 from models.errors import TrainingError
 from models.shelf import CARD_FILE, read_card
 from tests.models.test_train import data, one_thread  # noqa: F401 (fixtures)
@@ -71,6 +71,14 @@ def test_a_comparison_trains_what_is_missing_and_writes_its_section(data: Path, 
     gan = read_card(work / "h-e-x2-against-s0").gan
     assert gan is not None
     assert f"{gan['metrics']['test']['s']['psnr_rgb']['mean']:.2f}" in rows[-1]
+
+
+def test_beyond_the_largest_scale_for_adversaries_the_pixel_loss_is_all(data: Path, tmp_path: Path) -> None:  # noqa: F811
+    file = tmp_path / "c.toml"
+    file.write_text(FILE.replace("seeds = [0]", "seeds = [0]\nadversarial_up_to = 1"))
+    comparison = read_comparison(file)
+    (cell,) = (one for one in cells(comparison) if one.method.adversary)
+    assert train_cell(comparison, cell, data, tmp_path).gan is None
 
 
 def test_a_comparison_lists_every_method_at_every_scale_and_seed(tmp_path: Path) -> None:
