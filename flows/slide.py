@@ -186,6 +186,7 @@ def _weave(recipe: Recipe, runner: StageRunner) -> dict[str, Any]:
         for stage in recipe.classify:
             gather.fold_patches(workspace, stage, core_px)
             runner.run(*recipe.coarser(f"heatmaps/{stage.network.name}"))
+        findings["classification"] = gather.gather_classes(workspace, recipe.classify)
     return findings
 
 

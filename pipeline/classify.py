@@ -13,12 +13,14 @@ from pipeline.geometry import Box, Frame
 from pipeline.grid import Tile, TileGrid
 from pipeline.ingest import tiles_near
 from pipeline.stage import Network
-from pipeline.stitch import Block
 from pipeline.tissue import TissueMask
 from pipeline.workspace import Workspace, predictor
 
 # A patch is judged when at least this share of it is tissue.
 LEAST_TISSUE = 0.5
+
+# Patches in memory at once: 256 of 224 px are 37 MB.
+_CUT_AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +56,21 @@ class Classify:
                     yield patch
 
     def run(self, tiles: Sequence[Tile], workspace: Workspace) -> pa.Table:
-        """Read a tile once, cut its patches out, judge them together."""
+        """Read what a tile's patches span once, cut them out, judge them."""
         layer = workspace.store.layer(self.layer)
         judge = predictor(self.network.load)
-        boxes, probabilities = [], []
+        boxes: list[Box] = []
+        probabilities = []
         for tile in tiles:
             owned = list(self.patches(tile.core, workspace.tissue))
             if not owned:
                 continue
-            read = tile.core.grow(self.network.field_px)
-            pixels = layer.read(read)
-            stack = np.stack([pixels[patch.relative_to(read).slices()] for patch in owned])
+            spanned = _span(owned)
+            pixels = layer.read(spanned)
+            for start in range(0, len(owned), _CUT_AT_ONCE):
+                cut = [pixels[patch.relative_to(spanned).slices()] for patch in owned[start : start + _CUT_AT_ONCE]]
+                probabilities.append(judge(np.stack(cut)))
             boxes += owned
-            probabilities.append(judge(stack))
         return self._table(boxes, np.concatenate(probabilities) if probabilities else None)
 
     def _table(self, boxes: Sequence[Box], probabilities: NDArray[np.float32] | None) -> pa.Table:
@@ -83,13 +87,7 @@ class Classify:
         return pa.table(columns)
 
 
-def patch_blocks(rows: pa.Table, classes: Sequence[str], heatmap: Frame, level0: Frame) -> list[Block]:
-    """Judged patches as blocks of a heat map's frame, whose pixels divide the patches without a rest."""
-    ratio = heatmap.pixels_per(level0)
-    probabilities = np.stack([rows[f"p_{label}"].to_numpy() for label in classes], axis=-1).astype(np.float32)
-    ys, xs, sides = (rows[f"{name}_level0_px"].to_numpy() * ratio for name in ("y", "x", "size"))
-    blocks = []
-    for y, x, side, values in zip(ys, xs, sides, probabilities, strict=True):
-        box = Box(round(y), round(x), round(side), round(side))
-        blocks.append(Block(heatmap.box.clip(box), values.reshape(1, 1, -1)))
-    return blocks
+def _span(boxes: Sequence[Box]) -> Box:
+    """The smallest box that encloses all of them."""
+    y, x = min(box.y for box in boxes), min(box.x for box in boxes)
+    return Box(y, x, max(box.y_end for box in boxes) - y, max(box.x_end for box in boxes) - x)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.classify import Classify, patch_blocks
+from pipeline.classify import Classify
 from pipeline.density import DENSITY, MapDensity
+from pipeline.heatmap_fold import fold_grid, lay_grid
+from pipeline.heatmap_summary import operating_point, summarise_heatmap
 from pipeline.nuclei_table import merge_fragments, write_geojson_gz
 from pipeline.segment import Segment
-from pipeline.stitch import fold, table_blocks
+from pipeline.stitch import lay_blocks, table_blocks
 from pipeline.summary import summarise_density
 from pipeline.super_resolve import SuperResolve
 from pipeline.workspace import Workspace
@@ -52,14 +55,26 @@ def patch_rows(workspace: Workspace, stage: Classify) -> pa.Table:
 def fold_patches(workspace: Workspace, stage: Classify, core_px: int) -> None:
     """Fill the finest level of a classifier's heat map."""
     layer = workspace.store.layer(f"heatmaps/{stage.network.name}/0")
-    blocks = patch_blocks(patch_rows(workspace, stage), stage.network.classes, layer.frame, stage.level0)
-    fold(blocks, layer, core_px)
+    stride_level0_px = stage.stride_px * stage.level0.pixels_per(stage.frame)
+    rows = patch_rows(workspace, stage)
+    fold_grid(lay_grid(rows, stage.network.classes, stride_level0_px, layer.frame, stage.level0), layer, core_px)
+
+
+def gather_classes(workspace: Workspace, stages: Iterable[Classify]) -> dict[str, dict[str, Any]]:
+    """Classifier to tissue per class and largest foci, for run.json, from heat maps that are folded."""
+    found = {}
+    for stage in stages:
+        threshold = operating_point(stage.network.postprocessing, stage.network.name)
+        found[stage.network.name] = summarise_heatmap(workspace.store, stage.network.name, threshold).as_dict(
+            stage.level0
+        )
+    return found
 
 
 def fold_consistency(workspace: Workspace, stage: SuperResolve, group: str, core_px: int) -> float:
     """Fill the finest level of the consistency map; return the root mean square over all of it."""
     blocks = table_blocks(workspace.ledger(stage.name).rows())
-    fold(blocks, workspace.store.layer(f"{group}/0"), core_px)
+    lay_blocks(blocks, workspace.store.layer(f"{group}/0"), core_px)
     total = sum(float((block.values.astype(float) ** 2).sum()) for block in blocks)
     cells = sum(block.values.size for block in blocks)
     return (total / cells) ** 0.5 if cells else 0.0

@@ -18,7 +18,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Rectangle
@@ -28,6 +27,7 @@ from PIL import Image
 
 from pipeline.density import DENSITY
 from pipeline.geometry import Box, Frame
+from pipeline.heatmap_picture import heat_over, heat_scale
 from pipeline.page import write_if_changed
 from pipeline.record import plain
 from pipeline.scene import Heat, Overview, Scene, choose_window, heats, look_over, open_scene, outlines_um
@@ -41,9 +41,6 @@ _DPI = 100
 _INK, _QUIET, _PAPER = "#1b1f24", "#59636e", "#ffffff"
 _CHIP = "#ffffffd9"
 _TISSUE, _NUCLEUS, _FRAME = "#00695c", "#fff04d", "#111111"
-
-# From blue over yellow to red, which every colour vision tells apart, and none of which is the stain's.
-HEAT_COLOURS = LinearSegmentedColormap.from_list("heat", ["#3155d4", "#2fb5d3", "#f5e35b", "#f98e2b", "#c4161c"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,26 +83,6 @@ def write_preview(folder: Path, run: Mapping[str, Any]) -> Path:
     path = folder / "preview.png"
     write_if_changed(path, buffer.getvalue())
     return path
-
-
-def heat_over(pixels: NDArray[np.uint8], values: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Lay probabilities (y, x) over an image (y, x, 3); where they are NaN, the image stays as it is.
-
-    Below them the image loses half its colour: the stain's own pink would else mix into what the legend says.
-    """
-    seen = np.isfinite(values)[..., None]
-    share = np.where(seen[..., 0], values, 0).clip(0, 1)[..., None]
-    grey = (pixels @ np.array([0.299, 0.587, 0.114]))[..., None]
-    colours = np.asarray(HEAT_COLOURS(share[..., 0]))[..., :3] * 255
-    opacity = 0.28 + 0.34 * share
-    blended = (pixels + grey) / 2 * (1 - opacity) + colours * opacity
-    return np.where(seen, blended.round(), pixels).astype(np.uint8)
-
-
-def heat_scale(width_px: int) -> NDArray[np.uint8]:
-    """The colours from 0 to 1 as they look over pale tissue, (1, width_px, 3)."""
-    values = np.linspace(0, 1, width_px, dtype=np.float32)[None]
-    return heat_over(np.full((1, width_px, 3), 225, np.uint8), values)
 
 
 def classifier_heats(scene: Scene, frame: Frame) -> list[Heat]:

@@ -10,6 +10,7 @@ from pipeline.classify import Classify
 from pipeline.density import DENSITY, DENSITY_CHANNEL, DENSITY_END, MapDensity
 from pipeline.errors import ConfigError
 from pipeline.geometry import Frame
+from pipeline.heatmap_summary import operating_point
 from pipeline.ingest import Ingest
 from pipeline.ngff import CHUNK_PX, Heatmap, Pyramid
 from pipeline.nuclei_instances import NucleiParameters
@@ -112,7 +113,7 @@ class Recipe:
 
     @cached_property
     def classify(self) -> tuple[Classify, ...]:
-        """One stage a classifier; patches overlap by half, so that a heat map's cell is the mean of four."""
+        """One stage a classifier; patches overlap by half, so that four speak for each place."""
         stages = []
         for network in self.classifiers:
             layer = choose_layer(self.layers, network.mpp, network.name, self.slide)
@@ -159,8 +160,18 @@ class Recipe:
         return tuple(network for network in (self.sr, self.nuclei, *self.classifiers) if network)
 
     def refuse_what_cannot_be_fed(self) -> None:
-        """Raise `CannotFeed`, before any work, when no layer will have the resolution that a network wants."""
+        """Raise before any work what would else end it.
+
+        Raises
+        ------
+        CannotFeed
+            if no layer will have the resolution that a network wants.
+        ConfigError
+            if a classifier's operating point is no probability.
+        """
         _ = self.segment, self.classify
+        for network in self.classifiers:
+            operating_point(network.postprocessing, network.name)
 
     def create_layers(self, store: SlideStore) -> None:
         """Make every layer, empty; those that an interrupted run made stay as they are."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,14 +9,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.errors import HistoloomError
+from pipeline.heatmap_picture import Picture, encode, heat_scale
+from pipeline.heatmap_report import DensitySection, MapSection, Shot, density_section, map_sections, top_shots
+from pipeline.heatmap_summary import ClassArea
 from pipeline.page import data_uri, render, write_if_changed
-from pipeline.preview import classifier_heats, heat_over, heat_scale
 from pipeline.record import Record, number, plain
-from pipeline.scene import look_over, open_scene
+from pipeline.scene import open_scene
 from pipeline.store import SlideStore
 from pipeline.summary import (
     Areas,
@@ -30,7 +30,6 @@ from pipeline.summary import (
 
 Row = tuple[str, str]
 _Made = TypeVar("_Made")
-_ROOM_PX = (640, 840)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,23 +42,13 @@ class _Card:
 
 
 @dataclass(frozen=True, slots=True)
-class _Picture:
-    """An image inside the page."""
-
-    uri: str
-    alt: str
-    width: int
-    height: int
-
-
-@dataclass(frozen=True, slots=True)
 class _HeatSection:
-    """What one classifier found."""
+    """What one classifier found, as far as a map, patches or both tell of it."""
 
     classifier: str
-    label: str
-    picture: _Picture | None
-    shares: list[ClassShare]
+    map: MapSection | None
+    classes: list[tuple[str, ClassArea | None, ClassShare | None]]
+    shots: list[tuple[str, list[Shot]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +93,9 @@ def write_slide_report(folder: Path, run: Mapping[str, Any]) -> Path:
         preview=preview,
         areas=areas,
         bars=_bars(areas) if areas else None,
+        density=_density_map(found),
         heats=_heat_sections(found),
-        scale=data_uri(_encode(scale, "PNG"), "image/png"),
+        scale=data_uri(encode(scale, "PNG"), "image/png"),
         consistency=_consistency(found),
         timings=_timings(record),
         provenance=_provenance(record),
@@ -118,23 +108,12 @@ def write_slide_report(folder: Path, run: Mapping[str, Any]) -> Path:
     return path
 
 
-def _preview(folder: Path) -> _Picture:
+def _preview(folder: Path) -> Picture:
     """preview.png as a JPEG, a quarter of its size."""
     with Image.open(folder / "preview.png") as image:
         pixels = np.asarray(image.convert("RGB"))
     alt = "The whole slide with what was found on it, and a close look at the place richest in nuclei."
-    return _picture(pixels, alt)
-
-
-def _picture(pixels: NDArray[np.uint8], alt: str) -> _Picture:
-    height, width = pixels.shape[:2]
-    return _Picture(data_uri(_encode(pixels, "JPEG"), "image/jpeg"), alt, width, height)
-
-
-def _encode(pixels: NDArray[np.uint8], kind: str) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, kind, **({"quality": 90, "subsampling": 0} if kind == "JPEG" else {}))
-    return buffer.getvalue()
+    return Picture.of(pixels, alt)
 
 
 def _cards(record: Record) -> list[_Card]:
@@ -226,29 +205,33 @@ def _bars(areas: Areas) -> list[dict[str, float]]:
     ]  # fmt: skip
 
 
+def _density_map(found: _Findings) -> DensitySection | None:
+    if not (found.folder / "nuclei.parquet").exists():
+        return None
+    return found.attempt("The density of nuclei", lambda: density_section(open_scene(found.folder, found.run)))
+
+
 def _heat_sections(found: _Findings) -> list[_HeatSection]:
     """One section a classifier, whether a map, patches or both tell of it."""
     patches = found.folder / "patches.parquet"
     shares = (found.attempt("Patches", lambda: summarise_patches(patches)) if patches.exists() else None) or {}
-    pictures = found.attempt("Heat maps", lambda: _heat_pictures(found)) or {}
+    maps = found.attempt("Heat maps", lambda: map_sections(open_scene(found.folder, found.run))) or {}
+    shots = found.attempt("The surest patches", lambda: top_shots(open_scene(found.folder, found.run))) if maps else {}
     sections = []
-    for name in sorted(shares.keys() | pictures.keys()):
-        label, picture = pictures.get(name, ("", None))
-        sections.append(_HeatSection(name, label, picture, shares.get(name, [])))
+    for name in sorted(maps.keys() | (shares.keys() - {plain(name) for name in maps})):
+        section, words = maps.get(name), plain(name)
+        classes = _classes(section, shares.get(words, []))
+        sections.append(_HeatSection(words, section, classes, (shots or {}).get(name, [])))
     return sections
 
 
-def _heat_pictures(found: _Findings) -> dict[str, tuple[str, _Picture]]:
-    scene = open_scene(found.folder, found.run)
-    if not scene.store.images("heatmaps"):
-        return {}
-    overview = look_over(scene, _ROOM_PX)
-    pictures = {}
-    for heat in classifier_heats(scene, overview.frame):
-        label, name = plain(heat.label, 60), plain(heat.classifier)
-        alt = f"The slide, coloured by the probability of {label}: blue where it is 0, red where it is 1."
-        pictures[name] = (label, _picture(heat_over(overview.pixels, heat.values), alt))
-    return pictures
+def _classes(
+    section: MapSection | None, shares: list[ClassShare]
+) -> list[tuple[str, ClassArea | None, ClassShare | None]]:
+    """Of every class its name, its area and its patches."""
+    by_label = {share.label: share for share in shares}
+    areas = {plain(area.label): area for area in (section.areas if section else ())}
+    return [(label, areas.get(label), by_label.get(label)) for label in areas | by_label]
 
 
 def _consistency(found: _Findings) -> Consistency | None:

@@ -1,4 +1,4 @@
-"""Fold what batches found into slide-level heat maps: overlapping patches are averaged, blocks lie side by side."""
+"""Lay what batches found side by side into a map of the whole slide."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipeline.store import Layer
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Values over a box of a heat map: (y, x, c) over each pixel, or (1, 1, c), one value for all of them."""
+    """Values (y, x, c) over a box of a map; blocks of one map do not overlap."""
 
     box: Box
     values: NDArray[np.float32]
@@ -45,25 +45,17 @@ def table_blocks(table: pa.Table) -> list[Block]:
     return blocks
 
 
-def fold(blocks: Sequence[Block], layer: Layer, core_px: int) -> None:
-    """Write the mean of the blocks that cover each pixel of a heat map; pixels that none covers stay NaN.
-
-    One core is in memory at a time. Sums run in the order of the blocks, so that the same blocks give the same bytes.
-    """
+def lay_blocks(blocks: Sequence[Block], layer: Layer, core_px: int) -> None:
+    """Write blocks into a map; pixels that none covers stay NaN. One core is in memory at a time."""
     for core in layer.frame.partition(core_px):
         touching = [block for block in blocks if block.box.intersects(core)]
         if touching:
-            layer.write(core, _mean_over(core, touching, layer.channels))
+            layer.write(core, _laid(core, touching, layer.channels))
 
 
-def _mean_over(core: Box, blocks: Iterable[Block], channels: int) -> NDArray[np.float32]:
-    total = np.zeros((*core.shape, channels))
-    weight = np.zeros((*core.shape, 1))
+def _laid(core: Box, blocks: Iterable[Block], channels: int) -> NDArray[np.float32]:
+    laid = np.full((*core.shape, channels), np.nan, np.float32)
     for block in blocks:
         shared = core.clip(block.box)
-        place = shared.relative_to(core).slices()
-        constant = block.values.shape[:2] == (1, 1)
-        total[place] += block.values if constant else block.values[shared.relative_to(block.box).slices()]
-        weight[place] += 1
-    with np.errstate(invalid="ignore"):
-        return (total / weight).astype(np.float32)
+        laid[shared.relative_to(core).slices()] = block.values[shared.relative_to(block.box).slices()]
+    return laid

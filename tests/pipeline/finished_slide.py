@@ -82,6 +82,12 @@ def _add_map(store: SlideStore, group: str, base: Frame, classes: tuple[str, ...
     _fill(store, group, content)
 
 
+def add_map(folder: Path, group: str, values: tuple[float, ...], classes: tuple[str, ...]) -> None:
+    """One more map for a slide of `make_slide`, over its left half."""
+    store = SlideStore(folder / f"{folder.name}.ome.zarr")
+    _add_map(store, group, store.pyramid("").levels[0], classes, values)
+
+
 def nuclei_table(centres: Sequence[tuple[float, float]], side_px: float = 12.0) -> pa.Table:
     """Squares of side_px level-0 px, 0.5 um each, as rows of nuclei.parquet."""
     y, x = np.array(centres, np.float64).reshape(-1, 2).T

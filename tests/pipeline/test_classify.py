@@ -2,9 +2,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.classify import Classify, patch_blocks
+from pipeline.classify import Classify
+from pipeline.errors import CannotFeed
 from pipeline.geometry import Box, Frame
 from pipeline.grid import TileGrid
+from pipeline.recipe import Recipe
 from pipeline.stage import Network
 from pipeline.tissue import TissueMask
 
@@ -41,20 +43,20 @@ def test_a_patch_with_too_little_tissue_is_left_out(stage: Classify) -> None:
     assert max(patch.y_end for patch in patches) > FRAME.height - 25
 
 
-def test_rows_become_blocks_where_the_patches_were(stage: Classify) -> None:
+def test_rows_say_where_the_patches_were_in_level_0_px(stage: Classify) -> None:
     boxes = [Box(25, 50, 50, 50), Box(975, 0, 50, 50)]
     rows = stage._table(boxes, np.array([[0.1, 0.9], [0.6, 0.4]], np.float32))
     assert rows.column_names == ["classifier", "x_level0_px", "y_level0_px", "size_level0_px", "p_no", "p_yes"]
     assert rows["x_level0_px"].to_pylist() == [400, 0]
-    blocks = patch_blocks(rows, ("no", "yes"), FRAME, LEVEL0)
-    assert [block.box for block in blocks] == [boxes[0], Box(975, 0, 25, 50)]
-    np.testing.assert_array_equal(blocks[0].values.ravel(), np.array([0.1, 0.9], np.float32))
+    assert rows["size_level0_px"].to_pylist() == [400, 400]
+    np.testing.assert_array_equal(rows["p_yes"].to_numpy(), np.array([0.9, 0.4], np.float32))
 
 
-def test_a_heat_map_may_be_finer_than_the_patches_were_read(stage: Classify) -> None:
-    rows = stage._table([Box(25, 50, 50, 50)], np.array([[0.1, 0.9]], np.float32))
-    (block,) = patch_blocks(rows, ("no", "yes"), LEVEL0.halved(2), LEVEL0)
-    assert block.box == Box(50, 100, 100, 100)
+def test_a_slide_coarser_than_a_classifier_is_refused_by_name(stage: Classify) -> None:
+    coarse = Frame(500, 400, 8.0)
+    recipe = Recipe("coarse", coarse, coarse, 256, classifiers=(stage.network,))
+    with pytest.raises(CannotFeed, match=r"^coarse: idc was trained at 4 um/px; this run has 8, .*\n.*leave idc out"):
+        recipe.refuse_what_cannot_be_fed()
 
 
 def test_no_patches_are_a_table_with_columns_and_no_rows(stage: Classify) -> None:

@@ -14,7 +14,7 @@ from pipeline.density import DENSITY
 from pipeline.errors import StoreError
 from pipeline.geometry import Frame
 from pipeline.ngff import Heatmap, Pyramid
-from pipeline.preview import heat_over, round_length_um, write_preview
+from pipeline.preview import round_length_um, write_preview
 from pipeline.store import SlideStore
 from tests.pipeline.finished_slide import VIOLET, Parts, make_slide, read_run
 
@@ -122,11 +122,3 @@ def test_a_scale_bar_is_round_and_nearly_as_long_as_it_may_be(most_um: float) ->
     assert most_um / 2.5 < length_um * (1 + 1e-6)
     assert length_um <= most_um * (1 + 1e-6)
     assert f"{length_um:.0e}"[0] in "125"
-
-
-def test_heat_leaves_alone_what_was_not_classified_and_tells_0_from_1() -> None:
-    pixels = np.full((1, 3, 3), (220, 170, 200), np.uint8)
-    blended = heat_over(pixels, np.array([[np.nan, 0.0, 1.0]], np.float32))
-    assert (blended[0, 0] == pixels[0, 0]).all()
-    assert blended[0, 1, 2] > blended[0, 1, 0]  # blue
-    assert blended[0, 2, 0] > blended[0, 2, 2]  # red

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.density import DENSITY
 from pipeline.geometry import Frame
 from pipeline.preview import write_preview
 from pipeline.report import duration, write_slide_report
-from tests.pipeline.finished_slide import Parts, make_run, make_slide, read_run
+from tests.pipeline.finished_slide import Parts, add_map, make_run, make_slide, read_run
 
 HOSTILE = '<script>alert("1")</script><img src=x onerror=alert(1)>\'&'
 _VOID = {"meta", "img", "line", "rect", "path"}
@@ -94,6 +95,46 @@ def test_a_page_tells_how_close_nuclei_lie(finished: Path) -> None:
     page = Page(write_slide_report(finished, run | {"nuclei_density": figures}))
     for words in ("Density of nuclei", "median 2,950 per mm²", "95 % of tissue at most 7,904 per mm²", "over 50 µm"):
         assert words in page.text, words
+
+
+def test_a_page_shows_how_close_nuclei_lie_where_they_were_mapped(tmp_path: Path) -> None:
+    folder = make_slide(tmp_path)
+    assert "How close nuclei lie" not in Page(write_slide_report(folder, read_run(folder))).text
+    add_map(folder, DENSITY, (3000.0,), ("nuclei per mm2",))
+    page = Page(write_slide_report(folder, read_run(folder)))
+    assert "10,000 and more" in page.text
+    assert len(page.all("img")) == len(Page(write_slide_report(make_slide(tmp_path, "b"), {})).all("img")) + 2
+
+
+def test_a_page_shares_tissue_out_and_shows_the_surest_patches(finished: Path) -> None:
+    page = Page(write_slide_report(finished, read_run(finished)))
+    words = " ".join(page.text.split())
+    # Of the map's 63 x 75 px of 2 um, 37 columns were judged, and IDC has a probability of 0.75 there.
+    assert "Tissue judged0.009324 mm²" in words
+    assert "Counts as IDCfrom a probability of 0.5" in words
+    assert "Largest focus of IDC0.00932 mm², around x 0.04 mm, y 0.06 mm" in words
+    assert "Framed: the largest focus of IDC" in words
+    assert "Surest patches: IDC" in words
+    assert "0.750 at x 0.00, y 0.00 mm" in words
+    assert "Surest patches: other" not in words
+
+
+def test_the_operating_point_of_the_card_decides_and_a_wrong_one_is_named(finished: Path) -> None:
+    run = read_run(finished)
+    run["plan"]["postprocessing"] = {"idc-hybrid": {"operating_point": 0.8}}
+    words = " ".join(Page(write_slide_report(finished, run)).text.split())
+    assert "Counts as IDCfrom a probability of 0.8" in words
+    assert "Largest focus of IDC" not in words
+    run["plan"]["postprocessing"] = {"idc-hybrid": {"operating_point": "often"}}
+    assert "operating_point = 'often'" in Page(write_slide_report(finished, run)).text
+
+
+def test_a_page_says_so_where_nothing_was_judged(tmp_path: Path) -> None:
+    folder = make_slide(tmp_path, parts=Parts(heat=False))
+    add_map(folder, "heatmaps/idc-hybrid", (float("nan"),) * 2, ("other", "IDC"))
+    words = " ".join(Page(write_slide_report(folder, read_run(folder))).text.split())
+    assert "Nothing was judged: no patch holds enough tissue" in words
+    assert "Tissue judged0 mm²" in words
 
 
 def test_a_page_is_whole_in_itself_and_can_be_read_aloud(finished: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.geometry import Box, Frame
 from pipeline.ngff import Heatmap, Pyramid
-from pipeline.stitch import Block, block_table, fold, table_blocks
+from pipeline.stitch import Block, block_table, lay_blocks, table_blocks
 from pipeline.store import Layer, SlideStore
 
 FRAME = Frame(300, 600, 4.0)
@@ -14,28 +14,16 @@ FRAME = Frame(300, 600, 4.0)
 @pytest.fixture
 def layer(tmp_path: Path) -> Layer:
     store = SlideStore(tmp_path / "a.ome.zarr")
-    store.create_heatmap("heatmaps/x", Pyramid.over(FRAME), Heatmap(("p",), FRAME), 256)
-    return store.layer("heatmaps/x/0")
+    store.create_heatmap("qc/x", Pyramid.over(FRAME), Heatmap(("p",), FRAME), 256)
+    return store.layer("qc/x/0")
 
 
-def constant(box: Box, value: float) -> Block:
-    return Block(box, np.full((1, 1, 1), value, np.float32))
-
-
-def test_overlapping_patches_are_averaged_and_the_rest_stays_nan(layer: Layer) -> None:
-    fold([constant(Box(0, 200, 100, 100), 1.0), constant(Box(50, 200, 100, 100), 0.0)], layer, 256)
-    seen = layer.read(FRAME.box)[..., 0]
-    assert (seen[:50, 200:300] == 1).all()
-    assert (seen[50:100, 200:300] == 0.5).all()
-    assert (seen[100:150, 200:300] == 0).all()
-    assert np.isnan(seen[:, :200]).all()
-    assert np.isnan(seen[150:]).all()
-
-
-def test_blocks_are_laid_where_they_belong_across_cores(layer: Layer) -> None:
+def test_blocks_are_laid_where_they_belong_across_cores_and_the_rest_stays_nan(layer: Layer) -> None:
     values = np.random.default_rng(0).random((90, 150, 1), dtype=np.float32)
-    fold([Block(Box(200, 180, 90, 150), values)], layer, 256)
+    lay_blocks([Block(Box(200, 180, 90, 150), values), Block(Box(0, 330, 10, 20), values[:10, :20])], layer, 256)
     np.testing.assert_array_equal(layer.read(Box(200, 180, 90, 150)), values)
+    np.testing.assert_array_equal(layer.read(Box(0, 330, 10, 20)), values[:10, :20])
+    assert np.isfinite(layer.read(FRAME.box)).sum() == 90 * 150 + 10 * 20
 
 
 def test_blocks_survive_being_rows() -> None:

@@ -1,0 +1,134 @@
+"""What a slide's page shows of its heat maps: pictures, figures, and the patches that a classifier was surest of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.density import DENSITY, DENSITY_END
+from pipeline.foci import Focus
+from pipeline.heatmap_picture import Picture, frame_box, heat_over
+from pipeline.heatmap_summary import ClassArea, HeatmapSummary, operating_point, summarise_heatmap
+from pipeline.heatmap_top import TopPatch, cut_patch, top_patches
+from pipeline.record import plain
+from pipeline.scene import Heat, Overview, Scene, heats, look_over
+
+Row = tuple[str, str]
+
+_ROOM_PX = (640, 840)
+_SHOTS = 8
+_SHOT_PX = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """A patch as the page shows it."""
+
+    picture: Picture
+    caption: str
+
+
+@dataclass(frozen=True, slots=True)
+class MapSection:
+    """One classifier's heat map."""
+
+    shown: str
+    """The class that the picture shows; empty where nothing was judged."""
+    picture: Picture | None
+    framed: bool
+    """Whether a focus is framed in the picture."""
+    facts: tuple[Row, ...]
+    areas: tuple[ClassArea, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DensitySection:
+    """The map of how close nuclei lie."""
+
+    picture: Picture
+    most_per_mm2: int
+    """What the last colour stands for, and all above it."""
+
+
+def map_sections(scene: Scene) -> dict[str, MapSection]:
+    """Classifier to what its heat map shows, of every heat map of probabilities in the store."""
+    names = [name for name in scene.store.images("heatmaps") if f"heatmaps/{name}" != DENSITY]
+    if not names:
+        return {}
+    overview = look_over(scene, _ROOM_PX)
+    seen = {heat.classifier: heat for heat in heats(scene, overview.frame)}
+    return {name: _map_section(scene, overview, name, seen.get(name)) for name in names}
+
+
+def density_section(scene: Scene) -> DensitySection | None:
+    """The map of how close nuclei lie; None where there is none. Its colours mean the same on every slide."""
+    if not scene.store.has(DENSITY):
+        return None
+    overview = look_over(scene, _ROOM_PX)
+    found = [heat for heat in heats(scene, overview.frame) if f"heatmaps/{heat.classifier}" == DENSITY]
+    if not found:
+        return None
+    alt = "The slide, coloured by how many nuclei lie in a square millimetre: blue where there are few, red where many."
+    values = (found[0].values / DENSITY_END).astype(np.float32)
+    return DensitySection(Picture.of(heat_over(overview.pixels, values), alt), int(DENSITY_END))
+
+
+def top_shots(scene: Scene) -> dict[str, list[tuple[str, list[Shot]]]]:
+    """Classifier to class to the patches that it was surest of, of every heat map of probabilities in the store."""
+    shots = {}
+    for name in scene.store.images("heatmaps"):
+        path, classes = scene.folder / "patches.parquet", scene.store.classes(f"heatmaps/{name}")
+        if f"heatmaps/{name}" != DENSITY and path.is_file():
+            found = top_patches(path, name, classes, _threshold(scene, name), _SHOTS)
+            shots[name] = [
+                (plain(label, 60), [_shot(scene, patch, label) for patch in patches])
+                for label, patches in zip(classes, found, strict=True)
+            ]
+    return shots
+
+
+def _threshold(scene: Scene, classifier: str) -> float:
+    return operating_point(scene.record.members("plan", "postprocessing", classifier), classifier)
+
+
+def _map_section(scene: Scene, overview: Overview, name: str, heat: Heat | None) -> MapSection:
+    summary = summarise_heatmap(scene.store, name, _threshold(scene, name))
+    if heat is None:
+        return MapSection("", None, False, _facts(summary), ())
+    pixels = heat_over(overview.pixels, heat.values)
+    largest = next(area.largest for area in summary.classes if area.label == heat.label)
+    if largest:
+        pixels = frame_box(pixels, overview.frame.cover(largest.box, summary.frame))
+    label = plain(heat.label, 60)
+    alt = f"The slide, coloured by the probability of {label}: blue where it is 0, red where it is 1."
+    return MapSection(label, Picture.of(pixels, alt), largest is not None, _facts(summary), summary.classes)
+
+
+def _facts(summary: HeatmapSummary) -> tuple[Row, ...]:
+    facts = [("Tissue judged", f"{summary.judged_mm2:,.4g} mm²")]
+    if summary.left_out_mm2:
+        facts.append(("Left out", f"{summary.left_out_mm2:,.3g} mm², in patches of which less than half is tissue"))
+    if len(summary.classes) == 2:
+        label = plain(summary.classes[1].label, 60)
+        facts.append((f"Counts as {label}", f"from a probability of {summary.operating_point:.3g}"))
+    facts += [
+        (f"Largest focus of {plain(area.label, 60)}", describe_place(area.largest, summary))
+        for area in (summary.classes[1:] if len(summary.classes) == 2 else summary.classes)
+        if area.largest
+    ]
+    return tuple(facts)
+
+
+def describe_place(focus: Focus, summary: HeatmapSummary) -> str:
+    """A focus's area, and where the middle of it lies on the slide."""
+    mm = summary.frame.mpp / 1000
+    return f"{focus.area_px * mm**2:,.3g} mm², around x {focus.x_px * mm:.2f} mm, y {focus.y_px * mm:.2f} mm"
+
+
+def _shot(scene: Scene, patch: TopPatch, label: str) -> Shot:
+    mm = scene.level0.mpp / 1000
+    x, y = ((corner + patch.side_px / 2) * mm for corner in (patch.x_px, patch.y_px))
+    alt = f"A patch that the classifier takes for {plain(label, 60)}."
+    pixels = cut_patch(scene.store, scene.level0.mpp, patch, _SHOT_PX)
+    return Shot(Picture.of(pixels, alt), f"{patch.probability:.3f} at x {x:.2f}, y {y:.2f} mm")
