@@ -86,18 +86,26 @@ def classification(
         Path | None, typer.Option(help="Parquet with file and p_<class>: answers computed elsewhere.")
     ] = None,
     out: Out = None,
+    by_patch: Annotated[Path | None, typer.Option(help="File for the answers, patch by patch, as CSV.")] = None,
+    by_patient: Annotated[Path | None, typer.Option(help="File for the answers, patient by patient, as CSV.")] = None,
     device: Device = "auto",
     debug: Debug = False,
 ) -> None:
     """Classify patches, or take answers from elsewhere, and compare with labels."""
-    from flows.evaluation import evaluate_classification
+    from flows.evaluation_classification import evaluate_classification, write_table
 
-    _report(
-        lambda on_image: evaluate_classification(
+    def evaluate(on_image: Callable[[int, int], None]) -> dict[str, Any]:
+        for file in (by_patch, by_patient):
+            _refuse_no_folder(file)
+        found = evaluate_classification(
             images, index, bundle=bundle, predictions=predictions, device=device, on_image=on_image
-        ),
-        out, debug,
-    )  # fmt: skip
+        )
+        for file, rows in ((by_patch, found["images"]), (by_patient, found["patients"])):
+            if file is not None:
+                write_table(file, rows, found["classes"])
+        return found
+
+    _report(evaluate, out, debug)
 
 
 def _report(evaluate: Callable[[Callable[[int, int], None]], dict[str, Any]], out: Path | None, debug: bool) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from models.edsr_ise import EdsrIse, EdsrIseConfig
+from models.ganrest import Ganrest, GanrestConfig
 from models.hybrid_resnet import HybridResNet, HybridResNetConfig
 from models.juhong import Juhong, JuhongConfig
 from models.lite_unet import LiteUNet, LiteUNetConfig
@@ -17,6 +18,7 @@ from models.published_unet import PublishedUNet, PublishedUNetConfig
 from models.resnet import ResNet, ResNetConfig
 from models.rrdb import Rrdb, RrdbConfig
 from models.srvgg import Srvgg, SrvggConfig
+from models.stn_resnet import StnResNet, StnResNetConfig
 from models.super_resolution import SuperResolver, SuperResolverConfig
 from models.wide_activation import WideActivation, WideActivationConfig
 
@@ -42,6 +44,8 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "published_unet": Architecture(PublishedUNetConfig, PublishedUNet, ("nuclei",)),
     "resnet": Architecture(ResNetConfig, ResNet, ("classification",)),
     "hybrid_resnet": Architecture(HybridResNetConfig, HybridResNet, ("classification",)),
+    "ganrest": Architecture(GanrestConfig, Ganrest, ("classification",)),
+    "stn_resnet": Architecture(StnResNetConfig, StnResNet, ("classification",)),
 }
 
 
@@ -52,6 +56,9 @@ class Option:
     architecture: str
     parameters: Mapping[str, Any]
 
+
+_RESNET_18 = {"depths": (2, 2, 2, 2), "block": "basic", "classes": 2}
+_RESNET_101 = {"depths": (3, 4, 23, 3), "classes": 2}
 
 OPTIONS: Mapping[str, Option] = {
     # Ledig et al. 2017, and the body of half the depth of SRGAN-STN-ResNet50
@@ -74,6 +81,17 @@ OPTIONS: Mapping[str, Option] = {
     "unet64": Option("unet", {"base": 64}),
     # Juhong et al. 2022
     "unet_seed": Option("published_unet", {}),
+    # as torchvision has them, so that its files fit; patches below 100 px are better seen through stem = "small"
+    "resnet18": Option("resnet", _RESNET_18),
+    "resnet50": Option("resnet", {"depths": (3, 4, 6, 3), "classes": 2}),
+    "resnet101": Option("resnet", _RESNET_101),
+    "resnet152": Option("resnet", {"depths": (3, 8, 36, 3), "classes": 2}),
+    "resnext101": Option("resnet", _RESNET_101 | {"groups": 32, "width_per_group": 8}),
+    # the default without a GPU: 1.8 GMAC at 224 px, where the small stem, four times as fine, would cost 27
+    "cls_small": Option("resnet", _RESNET_18),
+    "msfuse": Option("hybrid_resnet", {}),
+    "ganrest_seed": Option("ganrest", {}),
+    "stn_resnet50_003": Option("stn_resnet", {}),
 }
 
 

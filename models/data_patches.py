@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.augment import jitter_stain, orient
-from models.data import Split, patient_of, read_image, split_patients
+from models.data import Split, patient_of, split_patients
 from models.errors import TrainingError
+from models.patches_examples import Patch, PatchRequest, class_index
+from models.patches_field import enlargement, fit_field, taken_px
+from models.patches_layouts import list_patches
+from models.slide_reader import OpenSlide, open_tiff
 from models.train_config import SourceConfig
+
+MOST_BYTES = 4 * 2**30
+"""Patches are held in memory, all of them."""
+_LEAST_PATIENTS = 2
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,68 +32,87 @@ class PatchSet:
     pixels: NDArray[np.uint8]
     labels: NDArray[np.int64]
     patients: NDArray[np.str_]
+    corners_px: NDArray[np.int64] | None = None
+    """(n, 2), y before x: where each begins on its slide, in px of the source; None where nobody says of all."""
 
     def of(self, patients: Sequence[str]) -> PatchSet:
         """Return the patches of some patients."""
         chosen = np.isin(self.patients, list(patients))
-        return PatchSet(self.pixels[chosen], self.labels[chosen], self.patients[chosen])
+        corners_px = None if self.corners_px is None else self.corners_px[chosen]
+        return PatchSet(self.pixels[chosen], self.labels[chosen], self.patients[chosen], corners_px)
 
 
-def read_patches(source: SourceConfig, root: Path, classes: Sequence[str], field_px: int) -> PatchSet:
-    """Return a source's patches.
-
-    Kind `files`: `index.csv` with columns file, patient, label (a class's name or its index). Kind `sheets`: patches in
-    a raster on sheets `sheet_NN.webp`, `index.csv` with columns sheet, row, column, patient, label.
+def read_patches(
+    source: SourceConfig,
+    root: Path,
+    classes: Sequence[str],
+    field_px: int,
+    mpp: float | None = None,
+    open_slide: OpenSlide = open_tiff,
+) -> PatchSet:
+    """Return a source's patches as the network's fields: of `field_px` a side, at `mpp` where that is known of both.
 
     Raises
     ------
     TrainingError
-        if the index names a class or a patch that is not there.
+        if there is no such kind of source, one of its files cannot be used, its patches are more than memory should
+        hold, or a class has no patches, or those of one patient alone.
     """
-    folder = root / source.path
-    index = folder / "index.csv"
-    try:
-        rows = list(csv.DictReader(index.read_text(encoding="utf-8").splitlines()))
-    except OSError as error:
-        raise TrainingError.about(index, f"cannot be read ({error})", "Correct the source's path.") from error
-    readers = {"files": _read_files, "sheets": _read_sheets}
-    if source.kind not in readers or not rows:
-        what = f"{index}: no rows, or no kind {source.kind!r} of patches"
-        raise TrainingError(what, "Take `files` or `sheets`.")
-    pixels = readers[source.kind](folder, rows, field_px)
-    labels = np.array([_class_index(row["label"], classes, index) for row in rows])
-    patients = np.array([patient_of(row["patient"], source.patient) for row in rows])
-    return PatchSet(pixels, labels, patients)
+    request = PatchRequest(source, root / source.path, tuple(classes), field_px, mpp, open_slide)
+    found = list_patches(request)
+    labels = np.array([class_index(one, classes) for one in found], dtype=np.int64)
+    patients = np.array([patient_of(one.group, source.patient) for one in found])
+    _refuse_unequal(request, labels, patients)
+    _refuse_large(request, len(found))
+    _look_at(request, found, patients)
+    pixels = np.empty((len(found), field_px, field_px, 3), dtype=np.uint8)
+    for place, one in enumerate(found):
+        pixels[place] = _read(one, request)
+    corners = [one.corner_px for one in found if one.corner_px is not None]
+    return PatchSet(pixels, labels, patients, np.array(corners) if len(corners) == len(found) else None)
 
 
-def _read_sheets(folder: Path, rows: list[dict[str, str]], field_px: int) -> NDArray[np.uint8]:
-    sheets = {name: read_image(folder / f"sheet_{int(name):02d}.webp") for name in {row["sheet"] for row in rows}}
-    pixels = np.empty((len(rows), field_px, field_px, 3), dtype=np.uint8)
-    for patch, row in zip(pixels, rows, strict=True):
-        top, left = int(row["row"]) * field_px, int(row["column"]) * field_px
-        patch[:] = sheets[row["sheet"]][top : top + field_px, left : left + field_px]
-    return pixels
+def _read(one: Patch, request: PatchRequest) -> NDArray[np.uint8]:
+    """Return a patch as the network's field (y, x, 3)."""
+    ratio = None if one.mpp is None or request.mpp is None else enlargement(one.name, one.mpp, request.mpp)
+    image = one.read()
+    height, width = image.shape[:2]
+    return fit_field(image, taken_px(one.name, (height, width), request.field_px, ratio), request.field_px)
 
 
-def _read_files(folder: Path, rows: list[dict[str, str]], field_px: int) -> NDArray[np.uint8]:
-    pixels = np.empty((len(rows), field_px, field_px, 3), dtype=np.uint8)
-    for patch, row in zip(pixels, rows, strict=True):
-        image = read_image(folder / row["file"])
-        if image.shape != patch.shape:
-            height, width = image.shape[:2]
-            what = f"{folder / row['file']}: {width} x {height} px where {field_px} x {field_px} is wanted"
-            raise TrainingError(what, "Give `field_px` the side that the patches have.")
-        patch[:] = image
-    return pixels
+def _refuse_unequal(request: PatchRequest, labels: NDArray[np.int64], patients: NDArray[np.str_]) -> None:
+    """Raise if a class cannot be both learned and tested: it has no patches, or only those of one patient."""
+    for index, name in enumerate(request.classes):
+        whose = sorted(set(patients[labels == index].tolist()))
+        if not whose:
+            what = f"no patches of class {name}"
+            raise TrainingError.about(request.path, what, "Add some, or leave the class out of `classes`.")
+        if len(whose) < _LEAST_PATIENTS:
+            count = int((labels == index).sum())
+            what = f"all {count} patches of class {name} are of one patient ({whose[0]})"
+            cure = "Add patients, or correct the `patient` expression: who is learned from is not tested on."
+            raise TrainingError.about(request.path, what, cure)
 
 
-def _class_index(label: str, classes: Sequence[str], index: Path) -> int:
-    if label in classes:
-        return list(classes).index(label)
-    if label.isdecimal() and int(label) < len(classes):
-        return int(label)
-    what = f"{index}: label {label!r} is none of {', '.join(classes)}"
-    raise TrainingError(what, "Name all `classes`.")
+def _refuse_large(request: PatchRequest, count: int) -> None:
+    size_bytes = count * request.field_px**2 * 3
+    if size_bytes > MOST_BYTES:
+        held, most = size_bytes / 2**30, MOST_BYTES / 2**30
+        what = f"{count:,} patches of {request.field_px} px a side are {held:.1f} GiB, and at most {most:g} are held"
+        most_px = int((MOST_BYTES / count / 3) ** 0.5)
+        raise TrainingError.about(request.path, what, f"Take fewer patches, or a field_px of {most_px} or less.")
+
+
+def _look_at(request: PatchRequest, found: Sequence[Patch], patients: NDArray[np.str_]) -> None:
+    """Say in the log what is likely to be wrong, and what nobody says."""
+    if len(set(patients.tolist())) == len(found):
+        text = "%s: every one of %d patches is of another patient; if that is not so, say `patient`"
+        _log.warning(text, request.source.name, len(found))
+    unknown = sum(one.mpp is None for one in found)
+    if request.mpp is not None and unknown:
+        taken = (request.source.name, unknown, len(found), request.field_px, request.mpp)
+        text = "%s: nobody says how many um a px of %d of %d patches spans; brought to %d px, taken for %g (say mpp)"
+        _log.warning(text, *taken)
 
 
 def split_patches(patches: PatchSet, source: SourceConfig, seed: int) -> Split:

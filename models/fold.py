@@ -94,7 +94,9 @@ def _fold_slopes(parent: nn.Module) -> None:
 def _fold_narrow(parent: nn.Module) -> None:
     """Put a ring of zeros around 1 x 1 kernels whose outputs do not fill a vector register."""
     for name, convolution in parent.named_children():
-        if isinstance(convolution, nn.Conv2d) and convolution.kernel_size == (1, 1) and convolution.out_channels < 16:
+        if not isinstance(convolution, nn.Conv2d) or convolution.stride != (1, 1):
+            continue
+        if convolution.kernel_size == (1, 1) and convolution.out_channels < 16:
             wide = nn.Conv2d(convolution.in_channels, convolution.out_channels, 3, padding=1)
             wide.weight = nn.Parameter(functional.pad(convolution.weight, (1, 1, 1, 1)), requires_grad=False)
             wide.bias = convolution.bias

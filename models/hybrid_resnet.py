@@ -93,6 +93,10 @@ class HybridResNet(nn.Module):
         self.auxiliary_a = nn.Linear(config.embed, config.classes)
         self.auxiliary_b = nn.Linear(config.embed, config.classes)
 
+    def resnets(self) -> dict[str, ResNet]:
+        """Return what torchvision files can be read into, one each, in this order (`models.pretrained`)."""
+        return {"backbone_a": self.backbone_a, "backbone_b": self.backbone_b}
+
     def forward(self, image: Tensor) -> Tensor:
         """Map (n, 3, y, x), normalised, to logits (n, classes) of the same type; both sides at least 32 px."""
         embedded_a, embedded_b = self._embed(image)

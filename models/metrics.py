@@ -1,5 +1,6 @@
-"""Metrics of classification, and how sure one can be of a mean. Functions of numpy arrays, a formula each; those of
-images are in `models.metrics_image`, those of instances in `models.metrics_instances`.
+"""Confusion, ranking and calibration of a classifier, and how sure one can be of a mean. Functions of numpy arrays, a
+formula each; those of single classes and of patients are in `models.metrics_classes`, those of images in
+`models.metrics_image`, those of instances in `models.metrics_instances`.
 """
 
 from __future__ import annotations
@@ -27,34 +28,7 @@ def balanced_accuracy(counts: NDArray[np.int64]) -> float:
     return float((np.diag(counts)[totals > 0] / totals[totals > 0]).mean())
 
 
-def class_averages(counts: NDArray[np.int64]) -> dict[str, float]:
-    """Return accuracy, Cohen's kappa, and precision, recall, F1 and specificity as plain means over classes.
-
-    Of (k, k) counts, rows the truth, each class against the rest: precision TP / (TP + FP), recall TP / (TP + FN), F1
-    their harmonic mean, specificity TN / (TN + FP); 0 where nothing stands below the line. Accuracy is trace / N,
-    which is not the mean of the classes' own accuracies; kappa = (accuracy - e) / (1 - e), e the accuracy of guessing
-    by the margins alone (Cohen 1960).
-    """
-    total, hits = counts.sum(), np.diag(counts)
-    true, predicted = counts.sum(1), counts.sum(0)
-    accuracy = hits.sum() / total
-    by_chance = (true * predicted).sum() / total**2
-    return {
-        "accuracy": float(accuracy),
-        "kappa": float(_share(accuracy - by_chance, 1 - by_chance)),
-        "precision": float(_share(hits, predicted).mean()),
-        "recall": float(_share(hits, true).mean()),
-        "f1": float(_share(2 * hits, true + predicted).mean()),
-        "specificity": float(_share(total - true - predicted + hits, total - true).mean()),
-    }
-
-
-def _share(part: Floats | NDArray[np.int64], whole: Floats | NDArray[np.int64]) -> Floats:
-    """Return part / whole, and 0 where the whole is nothing."""
-    return np.divide(part, whole, out=np.zeros(np.shape(whole)), where=np.asarray(whole) != 0)
-
-
-def auc(labels: Labels, scores: Floats) -> float:
+def auc(labels: Labels | NDArray[np.bool_], scores: Floats) -> float:
     """Return the area under the ROC curve of (n,) scores for label 1 against 0; NaN where a class is absent.
 
     The chance that a positive scores above a negative, ties half: (rank sum - n+ (n+ + 1) / 2) / (n+ n-), Mann-Whitney.
@@ -90,14 +64,19 @@ def bootstrap_interval(
     """Return the 95 % interval of a figure over bootstrap samples of whole patients.
 
     `figure` gets the indices of a sample; patches of one patient resemble each other, so patients are what is drawn.
-    Samples whose figure is NaN (a class is absent) are left out.
+    Samples whose figure is NaN (a class is absent) are left out. NaN for fewer than two patients, from whom nothing can
+    be said about others, and where no sample has the figure.
     """
     rng = np.random.default_rng(seed)
     groups = [np.flatnonzero(patients == patient) for patient in np.unique(patients)]
+    if len(groups) < 2:
+        return math.nan, math.nan
     figures = []
     for _ in range(draws):
         sample = rng.integers(len(groups), size=len(groups))
         figures.append(figure(np.concatenate([groups[place] for place in sample])))
+    if np.isnan(figures).all():
+        return math.nan, math.nan
     low, high = np.nanpercentile(figures, (2.5, 97.5))
     return float(low), float(high)
 

@@ -1,7 +1,8 @@
 """ResNet backbones whose parameters bear torchvision's names, so that its published weights load as they are.
 
 He et al. 2016, "Deep residual learning for image recognition", in torchvision's form (version 1.5): the bottleneck's
-3 x 3 convolution carries the stride.
+3 x 3 convolution carries the stride. With groups it is the ResNeXt of Xie et al. 2017, "Aggregated residual
+transformations for deep neural networks".
 """
 
 from __future__ import annotations
@@ -28,6 +29,10 @@ class ResNetConfig:
     """`imagenet`: 7 x 7 at stride 2, then pooling at stride 2; `small`: 3 x 3 at stride 1, for patches below 100 px."""
     classes: int | None = None
     """Length of the last layer `fc`; without it the network is a backbone only."""
+    groups: int = 1
+    """Parts that a bottleneck's 3 x 3 convolution works on apart: its cardinality; 1 is a ResNet, 32 a ResNeXt."""
+    width_per_group: int = 64
+    """Channels of each part in the first stage, where the width is 64; they grow with stage and width."""
 
     def __post_init__(self) -> None:
         ranges = {
@@ -36,16 +41,27 @@ class ResNetConfig:
             "width": 4 <= self.width <= 256,
             "stem": self.stem in ("imagenet", "small"),
             "classes": self.classes is None or 2 <= self.classes <= 10_000,
+            "groups": 1 <= self.groups <= (256 if self.block == "bottleneck" else 1),
+            "width_per_group": self.width_per_group == 64 or self._groups_can_be_so_wide(),
         }
         wrong = [f"{name}={getattr(self, name)!r}" for name, holds in ranges.items() if not holds]
         if wrong:
             msg = f"a ResNet cannot have {', '.join(wrong)}"
             raise ValueError(msg)
 
+    def _groups_can_be_so_wide(self) -> bool:
+        return self.block == "bottleneck" and 1 <= self.width_per_group <= 256 and self.inner(0) >= self.groups
+
+    def inner(self, stage: int) -> int:
+        """Return the channels between a bottleneck's 1 x 1 convolutions, in stage 0 to 3."""
+        return (self.width << stage) * self.width_per_group // 64 * self.groups
+
 
 RESNET_18 = ResNetConfig(depths=(2, 2, 2, 2), block="basic", classes=1000)
 RESNET_50 = ResNetConfig(depths=(3, 4, 6, 3), classes=1000)
+RESNET_101 = ResNetConfig(depths=(3, 4, 23, 3), classes=1000)
 RESNET_152 = ResNetConfig(depths=(3, 8, 36, 3), classes=1000)
+RESNEXT_101_32X8D = ResNetConfig(depths=(3, 4, 23, 3), classes=1000, groups=32, width_per_group=8)
 
 
 class BasicBlock(nn.Module):
@@ -70,17 +86,20 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1 x 1, 3 x 3, 1 x 1 with the input added: (n, c, y, x) to (n, 4 width, y / stride, x / stride)."""
+    """1 x 1, 3 x 3, 1 x 1 with the input added: (n, c, y, x) to (n, 4 width, y / stride, x / stride).
+
+    `inner` channels lie between the 1 x 1 convolutions, and the 3 x 3 one works on `groups` parts of them apart.
+    """
 
     expansion = 4
 
-    def __init__(self, channels_in: int, width: int, stride: int) -> None:
+    def __init__(self, channels_in: int, width: int, stride: int, inner: int, groups: int) -> None:
         super().__init__()
-        self.conv1 = convolution(channels_in, width, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = convolution(width, width, 3, stride=stride, bias=False)
-        self.bn2 = nn.BatchNorm2d(width)
-        self.conv3 = convolution(width, width * self.expansion, 1, bias=False)
+        self.conv1 = convolution(channels_in, inner, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(inner)
+        self.conv2 = nn.Conv2d(inner, inner, 3, stride, padding=1, groups=groups, bias=False)
+        self.bn2 = nn.BatchNorm2d(inner)
+        self.conv3 = convolution(inner, width * self.expansion, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(width * self.expansion)
         self.downsample = _shortcut(channels_in, width * self.expansion, stride)
 
@@ -103,7 +122,7 @@ class ResNet(nn.Module):
         self.conv1 = convolution(3, width, 3 if small else 7, stride=1 if small else 2, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.maxpool = nn.Identity() if small else nn.MaxPool2d(3, stride=2, padding=1)
-        expansion = _BLOCKS[config.block].expansion
+        expansion = (BasicBlock if config.block == "basic" else Bottleneck).expansion
         self.channels = tuple(width * 2**stage * expansion for stage in range(4))
         """Channels of c2, c3, c4, c5."""
         self.layer1 = self._stage(0, width)
@@ -114,10 +133,27 @@ class ResNet(nn.Module):
         begin_kaiming(self)
 
     def _stage(self, stage: int, channels_in: int) -> nn.Sequential:
-        block, width = _BLOCKS[self.config.block], self.config.width * 2**stage
-        first = block(channels_in, width, 1 if stage == 0 else 2)
-        rest = (block(width * block.expansion, width, 1) for _ in range(self.config.depths[stage] - 1))
+        first = self._block(stage, channels_in, 1 if stage == 0 else 2)
+        rest = (self._block(stage, self.channels[stage], 1) for _ in range(self.config.depths[stage] - 1))
         return nn.Sequential(first, *rest)
+
+    def _block(self, stage: int, channels_in: int, stride: int) -> BasicBlock | Bottleneck:
+        config, width = self.config, self.config.width * 2**stage
+        if config.block == "basic":
+            return BasicBlock(channels_in, width, stride)
+        return Bottleneck(channels_in, width, stride, config.inner(stage), config.groups)
+
+    @property
+    def head(self) -> nn.Linear:
+        """The last layer, `fc` in torchvision's words, under the name that it has in every classifier here."""
+        if self.fc is None:
+            msg = "this ResNet is a backbone without classes; call stages()"
+            raise TypeError(msg)
+        return self.fc
+
+    def resnets(self) -> dict[str, ResNet]:
+        """Return what a torchvision file can be read into: all of it (`models.pretrained`)."""
+        return {"": self}
 
     def stages(self, image: Tensor) -> list[Tensor]:
         """Map (n, 3, y, x) to [c2, c3, c4, c5], at strides 4, 8, 16, 32 (1, 2, 4, 8 behind the small stem)."""
@@ -129,14 +165,8 @@ class ResNet(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Map (n, 3, y, x), normalised, to logits (n, classes) of the same type."""
-        if self.fc is None:
-            msg = "this ResNet is a backbone without classes; call stages()"
-            raise TypeError(msg)
-        logits: Tensor = self.fc(self.stages(image)[-1].mean((2, 3)))
+        logits: Tensor = self.head(self.stages(image)[-1].mean((2, 3)))
         return logits.to(image.dtype)
-
-
-_BLOCKS: dict[str, type[BasicBlock] | type[Bottleneck]] = {"basic": BasicBlock, "bottleneck": Bottleneck}
 
 
 def _shortcut(channels_in: int, channels_out: int, stride: int) -> nn.Sequential | None:

@@ -50,7 +50,7 @@ def build_task(config: TrainConfig, open_slide: OpenSlide = open_tiff) -> Task:
     tasks: dict[str, Callable[[], Task]] = {
         "superresolution": lambda: against(config, open_slide),
         "nuclei": lambda: NucleiTask(config, open_slide),
-        "classification": lambda: ClassificationTask(config),
+        "classification": lambda: ClassificationTask(config, open_slide),
     }
     if config.task not in tasks:
         what = f"{config.name}: no task {config.task!r}"

@@ -47,11 +47,12 @@ class SourceConfig:
     """Slides: um per level-0 px, where the file does not say or says it wrongly."""
     mpp: float | None = None
     """Super-resolution: um per px of the large images from a slide; without it, level 0 as it is. Nuclei: um per px of
-    the images, or that a slide is read at; where it differs from the network's, images are resampled."""
+    the images, or that a slide is read at; where it differs from the network's, images are resampled. Classification:
+    um per px of the patches; where it differs, the field that the network looks at is cut out and resampled."""
     regions: str = "Region*"
     """Nuclei, kind `geojson`: pattern of the classes of annotations in which every nucleus is outlined."""
     least_tissue: float = 0.5
-    """Slides: least share of tissue in a field that is used."""
+    """Slides, patches under annotations among them: least share of tissue in a field that is used."""
     sharpest_db: float = 38.0
     """Slides: fields that survive a bicubic round trip by 2 with a higher PSNR hold no detail at their own px, and are
     dropped; raise it to train on a soft slide nevertheless."""

@@ -1,4 +1,4 @@
-"""Evaluations of pixels and patches, on tiny networks and real pixels."""
+"""Evaluations of super-resolution, on tiny networks and real pixels."""
 
 from __future__ import annotations
 
@@ -7,27 +7,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from flows.evaluation import evaluate_classification, evaluate_superresolution
+from flows.evaluation import evaluate_superresolution
 from models.coarse_scan import BICUBIC
 from models.errors import ModelError
 from models.evaluate_super_resolution import judge_pair
 from models.evaluation_images import decode_pair
 from models.predict import load_predictor
 from tests.flows.evaluated import bundle, refused, write_images
-from tests.models.examples import SMALL_HYBRID, SMALL_SR, SMALL_UNET, card, tissue
+from tests.models.examples import SMALL_SR, SMALL_UNET, card, tissue
 
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
     return write_images(tmp_path / "images")
-
-
-# --- super-resolution
 
 
 def test_a_super_resolution_is_measured_image_by_image(tmp_path: Path, images: Path) -> None:
@@ -98,69 +93,6 @@ def test_a_folder_without_any_image_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError) as error:
         evaluate_superresolution(BICUBIC, tmp_path, 2)
     refused(error, "none of 2 files", "notes.txt", "small.png: 10 x 10 px")
-
-
-# --- classification
-
-
-@pytest.fixture
-def patches(tmp_path: Path) -> Path:
-    """Six patches of three patients, with an index."""
-    folder = tmp_path / "patches"
-    folder.mkdir()
-    lines = ["file,patient,label"]
-    for place in range(6):
-        Image.fromarray(tissue(512, 512)[place * 60 :][:50, place * 60 :][:, :50]).save(folder / f"{place}.png")
-        lines.append(f"{place}.png,p{place // 2},{'IDC' if place in (1, 2, 5) else 'non-IDC'}")
-    (folder / "index.csv").write_text("\n".join(lines), encoding="utf-8")
-    return folder
-
-
-def test_a_classifier_is_measured_and_unreadable_patches_are_named(tmp_path: Path, patches: Path) -> None:
-    (patches / "4.png").write_text("none", encoding="utf-8")
-    name = bundle(tmp_path, card(SMALL_HYBRID))
-    result = evaluate_classification(patches, patches / "index.csv", bundle=name)
-    assert json.loads(json.dumps(result, allow_nan=False)) == result
-    assert result["classes"] == ["non-IDC", "IDC"]
-    assert [one["file"] for one in result["skipped"]] == ["4.png"]
-    assert (result["totals"]["patches"], result["totals"]["patients"]) == (5, 3)
-    assert np.sum(result["totals"]["confusion"]) == 5
-    with Image.open(patches / "5.png") as image:
-        wanted = load_predictor(name, "cpu", "fp32")(np.asarray(image)[None])[0]
-    last = result["images"][-1]
-    assert (last["file"], last["patient"], last["label"]) == ("5.png", "p2", "IDC")
-    assert last["probabilities"] == pytest.approx(wanted.tolist(), abs=1e-6)
-    assert result["baseline"]["balanced_accuracy"] == 0.5
-
-
-def test_answers_from_elsewhere_are_measured(patches: Path, tmp_path: Path) -> None:
-    idc = [0.1, 0.9, 0.8, 0.2, 0.3, 0.4]
-    answers = tmp_path / "p.parquet"
-    files = [f"{place}.png" for place in range(6)]
-    pq.write_table(pa.table({"file": files, "p_non-IDC": [1 - one for one in idc], "p_IDC": idc}), answers)
-    result = evaluate_classification(patches, patches / "index.csv", predictions=answers)
-    assert result["bundle"] is None
-    assert result["predictions"]["name"] == "p.parquet"
-    assert result["totals"]["confusion"] == [[3, 0], [1, 2]]
-    assert result["totals"]["auc"] == 1
-    named = evaluate_classification(
-        patches, patches / "index.csv", predictions=answers, bundle=bundle(tmp_path, card(SMALL_HYBRID))
-    )
-    assert named["totals"] == result["totals"]
-
-
-def test_neither_network_nor_answers_is_refused(patches: Path) -> None:
-    with pytest.raises(ModelError) as error:
-        evaluate_classification(patches, patches / "index.csv")
-    refused(error, "--bundle")
-
-
-def test_answers_for_other_files_are_refused(patches: Path, tmp_path: Path) -> None:
-    answers = tmp_path / "p.parquet"
-    pq.write_table(pa.table({"file": ["x.png"], "p_non-IDC": [0.5], "p_IDC": [0.5]}), answers)
-    with pytest.raises(ModelError) as error:
-        evaluate_classification(patches, patches / "index.csv", predictions=answers)
-    refused(error, "x.png")
 
 
 # --- real data

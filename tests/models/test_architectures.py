@@ -84,6 +84,30 @@ def test_a_name_that_is_no_option_stands_for_itself(name: str) -> None:
     assert parameters["blocks"] == 3
 
 
+CLASSIFIERS = {
+    "resnet18": 11_177_538, "resnet50": 23_512_130, "resnet101": 42_504_258, "resnet152": 58_147_906,
+    "resnext101": 86_746_434, "cls_small": 11_177_538, "msfuse": 84_294_790, "ganrest_seed": 90_050_690,
+    "stn_resnet50_003": 24_165_287,
+}  # fmt: skip
+"""Parameters with two classes; with ImageNet's thousand, see the ResNets' own tests."""
+
+
+@pytest.mark.parametrize("option", CLASSIFIERS)
+def test_a_classifier_has_as_many_parameters_as_specified_and_tells_two_classes_apart(option: str) -> None:
+    with torch.device("meta"):
+        network = build(*resolve(option, {})).eval()
+        assert parameter_count(network) == CLASSIFIERS[option]
+        assert network(torch.rand(2, 3, 224, 224)).shape == (2, 2)
+    assert [part for part in cast(nn.Module, network.head).modules() if isinstance(part, nn.Linear)]
+
+
+@pytest.mark.parametrize("option", CLASSIFIERS)
+def test_a_classifier_takes_its_number_of_classes_and_a_small_stem(option: str) -> None:
+    with torch.device("meta"):
+        network = build(*resolve(option, {"classes": 5, "stem": "small"})).eval()
+        assert network(torch.rand(1, 3, 50, 50)).shape == (1, 5)
+
+
 def test_resolving_twice_changes_nothing() -> None:
     for option in OPTIONS:
         once = resolve(option, {"scale": 4})

@@ -73,8 +73,12 @@ def test_a_folded_generator_is_smaller_to_shuffle(name: str) -> None:
 
 @pytest.mark.parametrize("block", ["basic", "bottleneck"])
 def test_folding_leaves_no_normalisation_in_any_resnet(block: Any) -> None:
-    folded = fold(ResNet(ResNetConfig(depths=(1, 2, 1, 1), block=block, width=4)))
+    exact = ResNet(ResNetConfig(depths=(1, 2, 1, 1), block=block, width=4, classes=3)).double().eval()
+    folded = fold(exact)
     assert not [module for module in folded.modules() if isinstance(module, nn.BatchNorm2d)]
+    patch = torch.rand(2, 3, 50, 50, dtype=torch.float64)
+    with torch.no_grad():
+        torch.testing.assert_close(folded(patch), exact(patch), rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize(

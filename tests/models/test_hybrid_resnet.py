@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from models.blocks import parameter_count
+from models.cost import multiply_adds
 from models.hybrid_resnet import HybridResNet, HybridResNetConfig
 from models.resnet import ResNet, ResNetConfig
 from tests.models.examples import SMALL_HYBRID
@@ -19,12 +20,13 @@ def small() -> HybridResNet:
     return HybridResNet(SMALL_HYBRID)
 
 
-def test_resnet_50_with_resnet_152_has_84_million_parameters() -> None:
+def test_resnet_50_with_resnet_152_has_84_million_parameters_and_16_thousand_million_multiply_adds() -> None:
     with torch.device("meta"):
         network = HybridResNet(HybridResNetConfig())
     auxiliary = parameter_count(network.auxiliary_a) + parameter_count(network.auxiliary_b)
     assert parameter_count(network) - auxiliary == 84_293_762
     assert parameter_count(network) == 84_294_790
+    assert multiply_adds(network, 224) / 1e9 == pytest.approx(15.60, abs=0.005)
 
 
 def test_torchvisions_backbones_load_as_they_are() -> None:

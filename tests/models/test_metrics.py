@@ -13,7 +13,6 @@ from models.metrics import (
     auc,
     balanced_accuracy,
     bootstrap_interval,
-    class_averages,
     confusion,
     expected_calibration_error,
     mean_and_deviation,
@@ -35,47 +34,6 @@ def test_balanced_accuracy_is_the_mean_recall(rows: list[list[int]], accuracy: f
     assert np.array_equal(confusion(labels, predicted, 2), counts)
     assert (labels == predicted).mean() == pytest.approx(accuracy)
     assert balanced_accuracy(counts) == pytest.approx(recall)
-
-
-@pytest.mark.parametrize(
-    ("rows", "percent"),
-    [
-        # Tables 2 and 3 of a published study of mammograms, whose own averages do not follow from them.
-        ([[325, 10, 12], [12, 410, 12], [7, 4, 408]], (95.25, 95.21, 95.17, 95.17, 97.62)),
-        ([[330, 15, 10], [10, 410, 10], [5, 5, 410]], (95.44, 95.45, 95.31, 95.37, 97.70)),
-    ],
-)
-def test_averages_over_classes_follow_from_the_confusion_matrix(
-    rows: list[list[int]], percent: tuple[float, ...]
-) -> None:
-    averages = class_averages(np.array(rows))
-    found = [averages[name] * 100 for name in ("accuracy", "precision", "recall", "f1", "specificity")]
-    assert found == pytest.approx(percent, abs=0.005)
-    assert averages["recall"] == pytest.approx(balanced_accuracy(np.array(rows)))
-
-
-@given(arrays(np.int64, (3, 3), elements=st.integers(0, 9)))
-def test_averages_over_classes_are_their_definitions(counts: NDArray[np.int64]) -> None:
-    if not counts.sum():
-        return
-    total, precision, recall, f1, specificity = counts.sum(), [], [], [], []
-    for one in range(3):
-        tp = counts[one, one]
-        fp, fn = counts[:, one].sum() - tp, counts[one].sum() - tp
-        tn = total - tp - fp - fn
-        precision.append(tp / (tp + fp) if tp + fp else 0)
-        recall.append(tp / (tp + fn) if tp + fn else 0)
-        f1.append(2 * tp / (2 * tp + fp + fn) if tp + fp + fn else 0)
-        specificity.append(tn / (tn + fp) if tn + fp else 0)
-    averages = class_averages(counts)
-    found = [averages[name] for name in ("precision", "recall", "f1", "specificity")]
-    assert found == pytest.approx([np.mean(one) for one in (precision, recall, f1, specificity)])
-
-
-def test_kappa_is_nil_by_chance_and_one_without_error() -> None:
-    assert class_averages(np.array([[40, 10], [40, 10]]))["kappa"] == pytest.approx(0)
-    assert class_averages(np.diag([3, 4, 5]))["kappa"] == pytest.approx(1)
-    assert class_averages(np.array([[20, 5], [10, 15]]))["kappa"] == pytest.approx(0.4)
 
 
 @given(arrays(np.int64, 20, elements=st.integers(0, 1)), arrays(np.float64, 20, elements=st.integers(0, 5)))
@@ -108,6 +66,13 @@ def test_the_bootstrap_draws_whole_patients() -> None:
     # Drawing patches would give about 1 %; two patients give all a, all b, or both.
     low, high = bootstrap_interval(patients, lambda sample: float(values[sample].mean()), draws=200)
     assert (low, high) == (0.0, 1.0)
+
+
+def test_one_patient_gives_no_interval_and_neither_does_a_figure_that_never_is() -> None:
+    for patients in (np.array(["a", "a"]), np.array(["a", "b"])):
+        interval = bootstrap_interval(patients, lambda sample: math.nan, draws=5)
+        assert all(math.isnan(bound) for bound in interval)
+    assert math.isnan(bootstrap_interval(np.array(["a", "a"]), lambda sample: 1.0)[0])
 
 
 def test_the_paired_bootstrap_draws_whole_patients_and_averages_images() -> None:
