@@ -83,10 +83,14 @@ class LiteUNet(nn.Module):
         """Return the encoder's weights, by the names that they have here, from EfficientNet-Lite0's published ones."""
         return {f"encode.{name}": one for name, one in from_published(tensors, self.config.blocks).items()}
 
+    def contract(self, image: Tensor) -> list[Tensor]:
+        """Map (n, 3, y, x), normalised, to features at strides 1, 2, 4 and on."""
+        picture = image.to(self.classify.weight.dtype)
+        return [self.look(picture), *self.encode(picture)]
+
     def forward(self, image: Tensor) -> Tensor:
         """Map (n, 3, y, x), normalised as the bundle's card says, to logits (n, classes, y, x) of the same type."""
-        picture = image.to(self.classify.weight.dtype)
-        beside = [self.look(picture), *self.encode(picture)]
+        beside = self.contract(image)
         features = beside.pop()
         for decode in self.decode:
             features = decode(features, beside.pop())

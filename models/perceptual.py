@@ -1,9 +1,9 @@
 """How different two images look to a network: a loss to train by, and a distance to report.
 
-An encoder is a frozen network's features at several depths. Three kinds: the contracting path of a nuclei U-Net (ours,
-the default: it knows H&E and ships with the package), the stages of a patch classifier's ResNets, and VGG19 from the
-user's own file, as most papers have it. Report a distance by an encoder that nothing was trained against: a network
-learns to please the one in its loss.
+An encoder is a frozen network's features at several depths. Three kinds: the contracting path of a nuclei network (the
+default: it knows H&E and ships with the package), the stages of a patch classifier's ResNets, and VGG19 from the user's
+own file, as most papers have it. Report a distance by an encoder that nothing was trained against: a network learns to
+please the one in its loss.
 """
 
 from __future__ import annotations
@@ -23,9 +23,12 @@ from torch.nn import functional
 from models.bundle import load_network, read_card
 from models.card import Normalisation
 from models.errors import BundleError
+from models.ganrest import Ganrest
 from models.hybrid_resnet import HybridResNet
+from models.lite_unet import LiteUNet
 from models.nuclei_unet import NucleiUNet
 from models.resnet import ResNet
+from models.stn_resnet import StnResNet
 
 DEFAULT_ENCODER = "nuclei-unet"
 IMAGENET = Normalisation(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
@@ -100,6 +103,18 @@ class UNetEncoder(FrozenEncoder):
         return depths
 
 
+class LiteUNetEncoder(FrozenEncoder):
+    """What a LiteUNet's decoder joins: its look at the picture, then its encoder's features, strides 1, 2, 4 and on."""
+
+    def __init__(self, name: str, network: LiteUNet, normalisation: Normalisation) -> None:
+        super().__init__(name, normalisation, network.stride_px)
+        self.network = network
+        self._freeze()
+
+    def _depths(self, image: Tensor) -> list[Tensor]:
+        return cast(LiteUNet, self.network).contract(image)
+
+
 class ResNetEncoder(FrozenEncoder):
     """The four stages of a patch classifier's ResNet, behind their ReLU; of both ResNets where it joins two."""
 
@@ -144,9 +159,9 @@ class VGG19Encoder(FrozenEncoder):
 
 
 def load_encoder(name_or_path: str | Path = DEFAULT_ENCODER) -> FrozenEncoder:
-    """Return the encoder that a bundle (nuclei U-Net or ResNet classifier) or a file of VGG19's weights makes.
+    """Return the encoder that a bundle (nuclei network or patch classifier) or a file of VGG19's weights makes.
 
-    A shipped bundle's name or a bundle's folder gives a `UNetEncoder` or a `ResNetEncoder`, a file a `VGG19Encoder`.
+    A name is a shipped bundle's; a path is a bundle's folder, or a file with VGG19's weights.
 
     Raises
     ------
@@ -160,11 +175,11 @@ def load_encoder(name_or_path: str | Path = DEFAULT_ENCODER) -> FrozenEncoder:
     match load_network(name_or_path):
         case NucleiUNet() as network:
             return UNetEncoder(card.name, network, card.normalisation)
-        case ResNet() as network:
-            return ResNetEncoder(card.name, [network], card.normalisation)
-        case HybridResNet() as network:
-            return ResNetEncoder(card.name, [network.backbone_a, network.backbone_b], card.normalisation)
-    what = f"architecture {card.architecture!r} makes no encoder (unet, resnet and hybrid_resnet do)"
+        case LiteUNet() as network:
+            return LiteUNetEncoder(card.name, network, card.normalisation)
+        case (ResNet() | HybridResNet() | Ganrest() | StnResNet()) as network:
+            return ResNetEncoder(card.name, list(network.resnets().values()), card.normalisation)
+    what = f"architecture {card.architecture!r} makes no encoder (U-Nets of nuclei and classifiers do)"
     raise BundleError.about(name_or_path, what, f"Take {DEFAULT_ENCODER}, or a file with VGG19's weights.")
 
 

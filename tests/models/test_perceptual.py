@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import cast
@@ -22,10 +22,13 @@ from torch.nn import functional
 from models.bundle import load_network, read_card, write_bundle
 from models.card import Card, Normalisation
 from models.errors import BundleError
+from models.ganrest import GanrestConfig
 from models.hybrid_resnet import HybridResNet
+from models.lite_unet import LiteUNet, LiteUNetConfig
 from models.nuclei_unet import NucleiUNet
 from models.perceptual import FrozenEncoder, load_encoder, perceptual_distance, perceptual_loss
 from models.resnet import ResNet, ResNetConfig
+from models.stn_resnet import StnResNetConfig
 from tests.models.examples import SMALL_HYBRID, SMALL_SR, SMALL_UNET, Pixels, card, network, tissue
 
 STAIN = Normalisation((0.7, 0.5, 0.6), (0.2, 0.3, 0.1))
@@ -46,6 +49,22 @@ CARDS = {
     "unet": card(SMALL_UNET, normalisation=STAIN),
     "resnet": RESNET_CARD,
     "hybrid": card(SMALL_HYBRID, normalisation=STAIN),
+    "lite": replace(
+        card(SMALL_UNET, normalisation=STAIN),
+        architecture="lite_unet",
+        parameters=asdict(LiteUNetConfig(blocks=4, fine=4)),
+        stride_px=8,
+    ),
+    "ganrest": replace(
+        RESNET_CARD,
+        architecture="ganrest",
+        parameters=asdict(GanrestConfig(depths_a=(1, 1, 1, 1), depths_b=(1, 2, 1, 1), width=4, stem="small")),
+    ),
+    "stn": replace(
+        RESNET_CARD,
+        architecture="stn_resnet",
+        parameters=asdict(StnResNetConfig(depths=(1, 1, 1, 1), block="basic", width=4, stem="small")),
+    ),
 }
 VGG19 = (64, 64, 0, 128, 128, 0, 256, 256, 256, 256, 0, 512, 512, 512, 512, 0, 512, 512, 512, 512)
 """Torchvision's configuration E, 0 for a pooling, to conv5_4."""
@@ -116,6 +135,17 @@ def test_the_u_nets_features_are_those_before_each_levels_last_relu(bundles: Pat
     assert [one.shape[1:] for one in found] == [(4, 32, 48), (8, 16, 24), (16, 8, 12)]
     assert all(float(one.min()) < 0 for one in found)
     torch.testing.assert_close(found, seen)
+
+
+def test_the_lite_u_nets_features_are_those_that_its_decoder_joins(bundles: Path) -> None:
+    whole = cast(LiteUNet, load_network(bundles / "lite"))
+    seen: list[Tensor] = []
+    for join in whole.decode:
+        join.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[1].clone()))
+    whole(normalised(image(), STAIN))
+    found = encoder(bundles, "lite").features(image())
+    assert [one.shape[2:] for one in found] == [(32, 48), (16, 24), (8, 12), (4, 6)]
+    torch.testing.assert_close(found[:-1], seen[::-1])
 
 
 def test_the_resnets_features_are_its_stages(bundles: Path) -> None:
