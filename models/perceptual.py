@@ -112,7 +112,7 @@ class LiteUNetEncoder(FrozenEncoder):
         self._freeze()
 
     def _depths(self, image: Tensor) -> list[Tensor]:
-        return cast(LiteUNet, self.network).contract(image)
+        return self.network.contract(image)
 
 
 class ResNetEncoder(FrozenEncoder):
