@@ -172,22 +172,32 @@ def test_a_patch_is_judged_by_the_nuclei_that_lie_in_it(woven: tuple[SyntheticTr
     assert np.corrcoef(share, many)[0, 1] > 0.75
 
 
-def test_a_pixel_of_the_heat_map_is_the_mean_of_the_patches_over_it(
+def test_a_pixel_of_the_heat_map_is_the_mean_of_the_patches_over_it_weighed_by_their_nearness(
     woven: tuple[SyntheticTruth, Workspace, Recipe],
 ) -> None:
+    """Integrated once more, by many points in the pixel."""
     truth, workspace, _ = woven
     layer = workspace.store.layer("heatmaps/crowding/0")
     seen = layer.read(layer.frame.box)[..., 1]
     rows = pq.read_table(workspace.patches_path).to_pylist()
     y, x = (centres_um(layer.frame, layer.frame)[axis] / truth.mpp for axis in (0, 1))
+    within = (np.arange(4096) + 0.5) / 4096 - 0.5
+
+    def window(centre: float, pitch: float, corner: float, side: float) -> float:
+        place = (centre + within * pitch - corner) / side
+        return float(np.clip(1 - abs(2 * place - 1), 0, None).mean())
+
     for row, column in [(0, 0), (12, 7), (25, 31), (seen.shape[0] - 1, 20)]:
-        over = [
-            patch["p_many"]
+        weights = [
+            window(y[row], y[1] - y[0], patch["y_level0_px"], patch["size_level0_px"])
+            * window(x[column], x[1] - x[0], patch["x_level0_px"], patch["size_level0_px"])
             for patch in rows
-            if 0 <= y[row] - patch["y_level0_px"] < patch["size_level0_px"]
-            and 0 <= x[column] - patch["x_level0_px"] < patch["size_level0_px"]
         ]
-        assert seen[row, column] == pytest.approx(np.mean(over), abs=1e-6) if over else np.isnan(seen[row, column])
+        if sum(weights) > 0:
+            wanted = np.average([patch["p_many"] for patch in rows], weights=weights)
+            assert seen[row, column] == pytest.approx(wanted, abs=1e-5)
+        else:
+            assert np.isnan(seen[row, column])
 
 
 def test_the_density_map_is_the_sum_of_gaussians_over_what_of_them_lies_on_the_slide(
