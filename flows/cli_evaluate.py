@@ -80,7 +80,7 @@ def nuclei(
 @app.command()
 def classification(
     images: Images,
-    index: Annotated[Path, typer.Option(help="CSV with columns file, patient, label.")],
+    index: Annotated[Path, typer.Option(help="CSV with columns file (or sheet, row, column), patient, label.")],
     bundle: Annotated[str | None, typer.Option(help="The classifier.")] = None,
     predictions: Annotated[
         Path | None, typer.Option(help="Parquet with file and p_<class>: answers computed elsewhere.")

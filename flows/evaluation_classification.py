@@ -42,9 +42,9 @@ def evaluate_classification(
     Parameters
     ----------
     images
-        The folder that the files of the index lie in.
+        The folder that the files, or the sheets, of the index lie in.
     index
-        CSV with the columns `file`, `patient`, `label`.
+        CSV with the columns `file` (or `sheet`, `row`, `column`), `patient`, `label`.
     bundle
         The classifier; beside `predictions` it only names the classes and their order.
     predictions
@@ -119,7 +119,7 @@ def _read_answers(predictions: Path, card: Card | None, index: Path, images: Pat
 def _compute_answers(predictor: Predictor, index: Path, images: Path, on_image: OnImage | None) -> _Answers:
     classes, field_px = predictor.card.classes or (), predictor.card.field_px or 0
     rows = read_index(index, images, classes)
-    found = classify_files(predictor, [images / name for name in rows.files], field_px, on_image)
+    found = classify_files(predictor, rows.places, field_px, on_image)
     skipped = [Skipped(rows.files[place], error.what) for place, error in found.skipped]
     return _Answers(rows.of(found.read), classes, found.probabilities, skipped)
 

@@ -16,6 +16,7 @@ from pipeline.errors import NoTissue
 from pipeline.output import SlideOutput, read_json, refuse_other_plan, write_json
 
 if TYPE_CHECKING:
+    from flows.networks import ChosenNetworks
     from pipeline.batch import BatchDone
     from pipeline.recipe import Recipe
     from pipeline.schedule import Workers
@@ -121,7 +122,7 @@ def _process(task: SlideTask, workers: Workers, progress: Progress) -> Mapping[s
         level0 = slide.info.frame
         factor = 1 if config.sr == "none" else choose_factor(level0.mpp, config.target_mpp)
         networks = choose_networks(config, factor)
-        ref = SlideRef(task.path, config.mpp, config.reader, factor * config.target_mpp)
+        ref = SlideRef(task.path, config.mpp, config.reader, _base_mpp(level0.mpp, factor, config, networks))
         recipe = Recipe(
             slide=output.name,
             level0=level0,
@@ -130,6 +131,7 @@ def _process(task: SlideTask, workers: Workers, progress: Progress) -> Mapping[s
             sr=networks.sr_network,
             nuclei=networks.nuclei_network,
             classifiers=networks.classifier_networks,
+            stride_share=config.stride_share,
         )
         recipe.refuse_what_cannot_be_fed()
         identity = identify(task.path)
@@ -141,6 +143,15 @@ def _process(task: SlideTask, workers: Workers, progress: Progress) -> Mapping[s
     findings = _weave(recipe, runner)
     run |= findings | {"tissue": _tissue_facts(tissue), "devices": _devices(recipe, config)}
     return _finish(output, run, runner)
+
+
+def _base_mpp(level0_mpp: float, factor: int, config: SlideConfig, networks: ChosenNetworks) -> float:
+    """Return the um per px that the slide is read at."""
+    from pipeline.resolution import choose_base_mpp
+
+    if networks.sr or networks.nuclei or config.sr != "none":
+        return factor * config.target_mpp
+    return choose_base_mpp(level0_mpp, config.target_mpp, (card.mpp for card in networks.classifiers))
 
 
 def _find_tissue(slide: Slide, config: SlideConfig) -> TissueMask:

@@ -105,6 +105,12 @@ def scan_coarser(one: LabelledImage, factor: int, enlarge: Enlarge) -> LabelledI
     return replace(whole, image=drawn)
 
 
+def draw_enlarged(one: LabelledImage, enlarger: Enlarger) -> LabelledImage:
+    """Return an image as an enlarger draws it; each px of its labels becomes a square."""
+    labels = enlarge_labels(one.labels, enlarger.factor)
+    return replace(one, image=enlarger.enlarge(np.ascontiguousarray(one.image)), labels=labels)
+
+
 def enlarge_labels(labels: NDArray[np.int32], factor: int) -> NDArray[np.int32]:
     """Return labels (y, x) as (factor y, factor x), each px a square."""
     return labels.repeat(factor, axis=0).repeat(factor, axis=1)

@@ -24,7 +24,7 @@ def trainings(bench: Bench, only: str = "") -> Iterator[TrainConfig]:
     """Yield the trainings whose bundles' names hold all of these words; every fold of a row before the next row."""
     words = only.split()
     for variant in bench.comparison.variants():
-        names = [variant.bundle(fold, bench.comparison.folds) for fold in range(bench.comparison.folds_of(variant.row))]
+        names = [variant.bundle(fold, bench.comparison.folds) for fold in range(bench.comparison.folds_of(variant))]
         if any(all(word in name for word in words) for name in names):
             yield from (config for config in bench.configs(variant) if all(word in config.name for word in words))
 

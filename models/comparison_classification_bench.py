@@ -111,7 +111,7 @@ class Bench:
         """Return the trainings of a row, a fold each."""
         enlarger = enlargement(variant.sr, "cpu")
         factor = enlarger.factor if enlarger else 1
-        folds = self.folds(variant.data)[: self.comparison.folds_of(variant.row)]
+        folds = self.folds(variant.data)[: self.comparison.folds_of(variant)]
         configs = [fold_config(self.comparison, variant, place, who, factor) for place, who in enumerate(folds)]
         return [at(config, self.data_root, self.device) for config in configs]
 

@@ -68,6 +68,8 @@ class Row:
     """Where this row is made; nothing said means everywhere."""
     folds: int = 0
     """How many of the folds are trained, where not all are."""
+    enlarged_folds: int = 0
+    """The same for what stands behind an enlargement, where a step costs four times as much; 0 means as many."""
     schedule: Mapping[str, Any] = field(default_factory=dict)
     """Settings that win over the set's."""
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -83,6 +85,7 @@ class Row:
             "split": self.split in ("patient", "image"),
             "distortion": 0 <= self.distortion <= 1,
             "folds": self.folds >= 0,
+            "enlarged_folds": self.enlarged_folds >= 0,
             "halves": len(self.halves) in (0, 2),
         }
         wrong = [f"{name}={getattr(self, name)!r}" for name, holds in ranges.items() if not holds]
@@ -152,7 +155,7 @@ class PatchComparison:
         if not set(asked) <= set(names):
             msg = f"no row is called {', '.join(sorted(set(asked) - set(names)))}"
             raise ValueError(msg)
-        if self.folds < 2 or any(row.folds > self.folds for row in self.rows):
+        if self.folds < 2 or any(max(row.folds, row.enlarged_folds) > self.folds for row in self.rows):
             msg = f"{self.folds} folds: two are the fewest, and no row can have more"
             raise ValueError(msg)
         long = [name for one in self.variants() if len(name := one.bundle(self.folds, self.folds)) > LONGEST_NAME]
@@ -167,9 +170,10 @@ class PatchComparison:
             for sr in dict.fromkeys(sr for row in here for sr in row.sr):
                 yield from (Variant(data, row, sr) for row in here if sr in row.sr)
 
-    def folds_of(self, row: Row) -> int:
-        """Return how many of the folds a row has."""
-        return row.folds or self.folds
+    def folds_of(self, variant: Variant) -> int:
+        """Return how many of the folds a row of the tables has."""
+        own = variant.row.folds or self.folds
+        return own if variant.sr == NATIVE else variant.row.enlarged_folds or own
 
 
 def read_patch_comparison(path: Path) -> PatchComparison:

@@ -2,25 +2,25 @@
 
     python -m models.comparison_nuclei --config models/comparisons/nuclei.toml --data ROOT --work DIR --page PAGE.md
 
-Bundles are measured as they are; only the folds of a cross-validation, where the file asks for one, are trained. The
-figures of every image are kept in the work folder, and a bundle that is there is not trained again: a comparison that
-is stopped goes on where it was.
+Bundles are measured as they are; what is trained are those whose training files the comparison names, and the folds of
+a cross-validation. The figures of every image are kept in the work folder, and a bundle that is there is not trained
+again: a comparison that is stopped goes on where it was.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from models.comparison_nuclei_cache import FiguresCache
 from models.comparison_nuclei_config import Folds, NucleiComparison, Product, TestSet, read_nuclei_comparison
-from models.comparison_nuclei_folds import fold_config, fold_name, fold_patients, train_fold
-from models.comparison_nuclei_measure import Bench, LeftOut, Measured
+from models.comparison_nuclei_folds import fold_config, fold_name, fold_patients, train_unless_there
+from models.comparison_nuclei_measure import Bench, LeftOut, Measured, locate
 from models.comparison_nuclei_set import list_images, of_patients
-from models.train_config import read_config
+from models.train_config import TrainConfig, read_config
 
 FIGURES_FILE = "figures.jsonl"
 
@@ -39,16 +39,18 @@ class Results:
     """Everything the page says."""
 
     sets: tuple[Block, ...]
-    product: Block | None
+    products: tuple[Block, ...]
+    """What the scans are worth, a set each."""
     folds: Block | None
 
 
 def measure(comparison: NucleiComparison, data_root: Path, bench: Bench) -> Results:
     """Measure every bundle on every set, the product's scans, and the folds whose bundles are there."""
-    product = _measure_product(comparison, comparison.product, data_root, bench) if comparison.product else None
+    product = comparison.product
+    products = _measure_products(comparison, product, data_root, bench) if product else []
     sets = [_measure_set(one, comparison.bundles, data_root, bench) for one in comparison.sets]
     folds = _measure_folds(comparison, comparison.folds, data_root, bench) if comparison.folds else None
-    return Results(tuple(sets), product, folds)
+    return Results(tuple(sets), tuple(products), folds)
 
 
 def _measure_set(test_set: TestSet, bundles: Sequence[str], data_root: Path, bench: Bench) -> Block:
@@ -56,12 +58,14 @@ def _measure_set(test_set: TestSet, bundles: Sequence[str], data_root: Path, ben
     return _block(test_set, [bench.measure(Path(bundle).name, bundle, test_set, images) for bundle in bundles])
 
 
-def _measure_product(comparison: NucleiComparison, product: Product, data_root: Path, bench: Bench) -> Block:
-    test_set = comparison.set_named(product.set)
-    images = of_patients(list_images(test_set, data_root), test_set.test, test_set.name)
-    images = [replace(one, multiple_px=product.largest_factor) for one in images]
-    rows = [bench.measure(scan.name, product.bundle, test_set, images, scan) for scan in product.scans]
-    return _block(test_set, rows)
+def _measure_products(comparison: NucleiComparison, product: Product, data_root: Path, bench: Bench) -> list[Block]:
+    blocks = []
+    for test_set in map(comparison.set_named, product.sets):
+        images = of_patients(list_images(test_set, data_root), test_set.test, test_set.name)
+        images = [replace(one, multiple_px=product.largest_factor) for one in images]
+        rows = [bench.measure(scan.name, product.bundle, test_set, images, scan) for scan in product.scans]
+        blocks.append(_block(test_set, rows))
+    return blocks
 
 
 def _measure_folds(comparison: NucleiComparison, folds: Folds, data_root: Path, bench: Bench) -> Block:
@@ -85,20 +89,30 @@ def _block(test_set: TestSet, rows: Sequence[Measured | LeftOut]) -> Block:
     return Block(test_set, measured, tuple(row for row in rows if isinstance(row, LeftOut)))
 
 
-def train_folds(
-    comparison: NucleiComparison, config: Path, data_root: Path, work: Path, device: str = "auto", only: str = ""
-) -> None:
-    """Train the folds whose bundles are not there, or of them those whose names hold the words `only`."""
+def train_missing(comparison: NucleiComparison, bench: Bench, files: Path, data_root: Path, only: str = "") -> None:
+    """Train the bundles that are not there, or of them those whose names hold the words `only`.
+
+    Training files lie below `files`. What one begins with may be a bundle of the work folder.
+    """
+    for config in _trainings(comparison, files, data_root):
+        if only in config.name:
+            bench.watch(config.name)
+            train_unless_there(_begun_in(replace(config, device=bench.device), bench.work), bench.work)
+
+
+def _trainings(comparison: NucleiComparison, files: Path, data_root: Path) -> Iterator[TrainConfig]:
+    yield from (read_config(files / one).at(data_root) for one in comparison.trainings)
     folds = comparison.folds
-    if folds is None:
-        return
-    base = read_config(config.parent / folds.base).at(data_root)
-    images = list_images(comparison.set_named(folds.set), data_root)
-    for fold, patients in enumerate(fold_patients(images, folds.count)):
-        if only not in fold_name(folds, fold):
-            continue
-        print(fold_name(folds, fold), flush=True)
-        train_fold(replace(fold_config(base, folds, fold, patients), device=device), work)
+    if folds:
+        base = read_config(files / folds.base).at(data_root)
+        images = list_images(comparison.set_named(folds.set), data_root)
+        for fold, patients in enumerate(fold_patients(images, folds.count)):
+            yield fold_config(base, folds, fold, patients)
+
+
+def _begun_in(config: TrainConfig, work: Path) -> TrainConfig:
+    begin = locate(config.begin, work) if config.begin else None
+    return replace(config, begin=str(begin)) if begin else config
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -112,18 +126,17 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder of figures, and of bundles that are made")
     parser.add_argument("--page", type=Path, help="Markdown file whose section is written anew; else it is printed")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda[:N]")
-    parser.add_argument("--only", default="", help="train folds whose names hold these words alone, and write nothing")
-    parser.add_argument("--no-training", action="store_true", help="measure the folds that are there")
+    parser.add_argument("--only", default="", help="train what has these words in its name alone, and write nothing")
+    parser.add_argument("--no-training", action="store_true", help="measure what is there")
     given = parser.parse_args(arguments)
     comparison = read_nuclei_comparison(given.config)
     if given.page:
         check_page(given.page, comparison.section)
+    bench = Bench(given.work, FiguresCache(given.work / FIGURES_FILE), given.device, partial(print, flush=True))
     if not given.no_training:
-        train_folds(comparison, given.config, given.data, given.work, given.device, given.only)
+        train_missing(comparison, bench, given.config.parent, given.data, given.only)
     if given.only:
         return
-    cache = FiguresCache(given.work / FIGURES_FILE)
-    bench = Bench(given.work, cache, given.device, partial(print, flush=True))
     text = section(comparison, measure(comparison, given.data, bench))
     if given.page:
         write_section(given.page, comparison.section, text)

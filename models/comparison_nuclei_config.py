@@ -76,9 +76,9 @@ NATIVE = Scan(name="native")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Product:
-    """The table that says what super-resolution is good for: one network, one set, several scans."""
+    """What super-resolution is good for: one network, several scans, a table a set."""
 
-    set: str
+    sets: tuple[str, ...]
     bundle: str
     scans: tuple[Scan, ...]
 
@@ -120,6 +120,8 @@ class NucleiComparison:
     bundles: tuple[str, ...]
     """Shipped names, folders below the work folder, or paths; those that are not there are left out, and said so."""
     sets: tuple[TestSet, ...]
+    trainings: tuple[str, ...] = ()
+    """Training files, relative to the comparison's, whose bundles are made in the work folder before anything else."""
     product: Product | None = None
     folds: Folds | None = None
     text: str = ""
@@ -127,7 +129,7 @@ class NucleiComparison:
 
     def __post_init__(self) -> None:
         known = [one.name for one in self.sets]
-        wanted = [part.set for part in (self.product, self.folds) if part]
+        wanted = [*(self.product.sets if self.product else ()), *([self.folds.set] if self.folds else ())]
         if len(set(known)) < len(known) or not set(wanted) <= set(known):
             msg = f"sets want names of their own; there are {', '.join(known)}, and {', '.join(wanted)} are asked for"
             raise ValueError(msg)

@@ -91,8 +91,8 @@ def _value(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def train_fold(config: TrainConfig, work: Path) -> None:
-    """Train a fold, unless its bundle is there.
+def train_unless_there(config: TrainConfig, work: Path) -> None:
+    """Make a training's bundle in the work folder, unless it is there.
 
     Raises
     ------

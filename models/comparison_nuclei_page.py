@@ -13,6 +13,7 @@ from models.comparison_section import table
 from models.cost import multiply_adds
 from models.errors import EvaluationError
 from models.evaluate_nuclei import COUNT_ERROR, Figures, Judgement, paired_difference, summarise, summarise_by_organ
+from models.shelf import read_card
 
 TILE_PX = 256
 """Side of the tile that multiply-adds are stated for."""
@@ -34,17 +35,15 @@ def section(comparison: NucleiComparison, results: Results) -> str:
     EvaluationError
         if nothing could be measured.
     """
-    blocks = [*results.sets, *(block for block in (results.product, results.folds) if block)]
+    blocks = [*results.sets, *results.products, *([results.folds] if results.folds else [])]
     if not any(block.measured for block in blocks):
         reasons = "; ".join(dict.fromkeys(one.why for block in blocks for one in block.left_out))
         what = f"nothing could be measured: {reasons}"
         raise EvaluationError(what, "Name bundles that are there.")
     parts = [f"## {comparison.title}", comparison.text.strip()]
-    if results.product and comparison.product:
-        parts += [
-            f"### What a coarser scan costs: {results.product.test_set.name}",
-            *_product(comparison.product, results),
-        ]
+    if comparison.product:
+        for block in results.products:
+            parts += [f"### What a coarser scan costs: {block.test_set.name}", *_product(comparison.product, block)]
     for block in results.sets:
         parts += [f"### {block.test_set.name}", *_set(block)]
     if results.folds:
@@ -61,8 +60,8 @@ def _set(block: Block) -> list[str]:
     names = [name for name in FIGURES if name in by_network[0][1]]
     counts = COUNTS if COUNT_ERROR in by_network[0][1] else ()
     nothing = _totals([one.nothing for one in judgements], block.measured[0])
-    columns = ["network", *(FIGURES[name] for name in names), *counts, "M weights", "GMAC"]
-    rows = [[NOTHING, *_cells(nothing, names), "", ""]]
+    columns = ["network", *(FIGURES[name] for name in names), *counts, "M weights", "GMAC", "trained"]
+    rows = [[NOTHING, *_cells(nothing, names), "", "", ""]]
     rows += [[row.name, *_cells(figures, names), *_cost(row)] for row, figures in by_network]
     return [_who(block.test_set, judgements), table(columns, rows), _organs(block), _left_out(block)]
 
@@ -112,10 +111,12 @@ def _number(value: float, percent: bool) -> str:
 
 
 def _cost(row: Measured) -> list[str]:
-    """Return millions of weights, and multiply-adds of a tile."""
-    network = load_network(row.bundle)
+    """Return millions of weights, multiply-adds of a tile, and how long it was trained, by the card's own word."""
+    network, training = load_network(row.bundle), read_card(row.bundle).training
     weights = sum(parameter.numel() for parameter in network.parameters())
-    return [f"{weights / 1e6:.2f}", f"{multiply_adds(network, TILE_PX) / 1e9:.2f}"]
+    begun_with = f" after {training['begun_with']}" if training.get("begun_with") else ""
+    trained = f"{training.get('iterations', 'unknown')} x {training.get('batch', 'unknown')} crops{begun_with}"
+    return [f"{weights / 1e6:.2f}", f"{multiply_adds(network, TILE_PX) / 1e9:.2f}", trained]
 
 
 def _organs(block: Block) -> str:
@@ -136,11 +137,10 @@ def _organ_row(organ: str, network: str, figures: Figures, names: Sequence[str])
     return [organ, str(figures["images"]), network, *_cells(plain, names)]
 
 
-def _product(product: Product, results: Results) -> list[str]:
+def _product(product: Product, block: Block) -> list[str]:
     """Return the table of the scans, and that of their paired differences."""
-    block = results.product
-    if block is None or not block.measured:
-        return [_left_out(block)] if block else []
+    if not block.measured:
+        return [_left_out(block)]
     first = block.measured[0]
     nothing = _totals([one.nothing for one in first.judgements], first)
     names = [name for name in SHORT if name in nothing]

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from models.augment import jitter_stain, magnify, magnify_labels, orient, random_box, soften
+from models.coarse_scan import Enlarger, draw_enlarged, enlarger_of
 from models.data import choose, patient_of, split_patients
-from models.errors import TrainingError
+from models.errors import EvaluationError, TrainingError
 from models.losses import NUCLEUS
 from models.nuclei_examples import Example, LabelledImages, Memory, Read, Request
 from models.nuclei_image import LabelledImage, at_mpp, enlargement
@@ -77,7 +78,9 @@ def read_nuclei(
     Raises
     ------
     TrainingError
-        if there is no such kind of source, or one of its files cannot be used.
+        if there is no such kind of source, or one of its files, or what is to enlarge its images, cannot be used.
+    BundleError
+        if what is to enlarge its images is no bundle.
     """
     examples = list_examples(Request(source, root / source.path, mpp, open_slide))
     _look_at_mpp(source, examples, mpp)
@@ -87,7 +90,8 @@ def read_nuclei(
     for example, patient in zip(examples, patients, strict=True):
         parts[split.part_of(patient)].append(example)
     memory = Memory(source.cache_mib * 2**20)
-    train, validation, test = (LabelledImages(_reads(parts[part], mpp, memory)) for part in _PARTS)
+    enlarger = _enlarger(source)
+    train, validation, test = (LabelledImages(_reads(parts[part], mpp, memory, enlarger)) for part in _PARTS)
     return NucleiSet(
         source.name,
         source.share,
@@ -100,14 +104,26 @@ def read_nuclei(
     )
 
 
-def _reads(examples: list[Example], mpp: float | None, memory: Memory) -> list[Read]:
-    reads = [(example, partial(_read_at, example, mpp)) for example in examples]
+def _enlarger(source: SourceConfig) -> Enlarger | None:
+    try:
+        return enlarger_of(source.enlarge) if source.enlarge else None
+    except EvaluationError as error:  # here it is a training's setting that is wrong
+        what = f"{source.name}: enlarge: {error.what}"
+        raise TrainingError(what, error.cure) from error
+
+
+def _reads(examples: list[Example], mpp: float | None, memory: Memory, enlarger: Enlarger | None) -> list[Read]:
+    reads = [(example, partial(_read_at, example, mpp, enlarger)) for example in examples]
     return [read if example.mapped else memory.hold(read) for example, read in reads]
 
 
-def _read_at(example: Example, mpp: float | None) -> LabelledImage:
+def _read_at(example: Example, mpp: float | None, enlarger: Enlarger | None) -> LabelledImage:
     one = example.read()
-    return one if mpp is None or example.mpp is None else at_mpp(one, example.mpp, mpp)
+    if mpp is None or example.mpp is None:
+        return one
+    if enlarger and enlargement(example.name, example.mpp, mpp) > 1:
+        return at_mpp(draw_enlarged(one, enlarger), example.mpp / enlarger.factor, mpp)
+    return at_mpp(one, example.mpp, mpp)
 
 
 def _look_at_mpp(source: SourceConfig, examples: list[Example], mpp: float | None) -> None:

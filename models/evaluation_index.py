@@ -1,7 +1,8 @@
 """The index of an evaluation of patches, and probabilities that somebody else computed for it.
 
-`index.csv` has the columns `file`, `patient` and `label` (a class's name or its index); predictions are a Parquet table
-with `file` and a column `p_<class>` for every class.
+`index.csv` has the columns `file`, `patient` and `label` (a class's name or its index), or in place of `file` those of
+patches on sheets, `sheet`, `row` and `column`; predictions are a Parquet table with `file` and a column `p_<class>` for
+every class.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from models.errors import EvaluationError
+from models.errors import EvaluationError, TrainingError
+from models.patches_index import Row
+from models.patches_sheets import RASTER_COLUMNS, SheetPlace, place_rows
 
-INDEX_COLUMNS = ("file", "patient", "label")
+LABELS = ("patient", "label")
 PREFIX = "p_"
 SUM_TOLERANCE = 1e-3
 """How far the probabilities of a row may be from 1 in sum."""
@@ -30,14 +33,16 @@ class LabelledFiles:
     """Patches (n,): where they are, whose they are, and which class."""
 
     files: tuple[str, ...]
-    """As the index writes them, relative to the images' folder."""
+    """As the index writes them, relative to the images' folder; `sheet_00.webp row 3 column 4` on sheets."""
     patients: tuple[str, ...]
     labels: tuple[int, ...]
+    places: tuple[Path | SheetPlace, ...]
+    """Where their pixels are."""
 
     def of(self, places: Iterable[int]) -> LabelledFiles:
         """Return some of the rows."""
-        rows = [(self.files[place], self.patients[place], self.labels[place]) for place in places]
-        return LabelledFiles(*zip(*rows, strict=True))
+        rows = list(zip(self.files, self.patients, self.labels, self.places, strict=True))
+        return LabelledFiles(*zip(*(rows[place] for place in places), strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +66,34 @@ def read_index(path: Path, folder: Path, classes: Sequence[str]) -> LabelledFile
         rows = list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines()))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise EvaluationError.about(path, f"cannot be read ({error})", "Give a CSV file.") from error
-    lacking = [name for name in INDEX_COLUMNS if not rows or not all(row.get(name) for row in rows)]
+    on_sheets = bool(rows) and "file" not in rows[0] and "sheet" in rows[0]
+    wanted = (*(RASTER_COLUMNS if on_sheets else ("file",)), *LABELS)
+    lacking = [name for name in wanted if not rows or not all(row.get(name) for row in rows)]
     if lacking:
         what = f"no rows, or rows without {', '.join(lacking)}"
-        raise EvaluationError.about(path, what, f"Give a CSV with the columns {', '.join(INDEX_COLUMNS)}.")
-    files = [row["file"] for row in rows]
+        raise EvaluationError.about(path, what, f"Give a CSV with the columns {', '.join(wanted)}.")
+    named = _on_sheets(rows, path, folder) if on_sheets else _files(rows, path, folder)
+    files, places = zip(*named, strict=True)
     _refuse_repeated(path, files)
-    absent = [name for name in files if not (folder / name).is_file()]
+    labels = tuple(_class_index(row["label"], classes, path) for row in rows)
+    return LabelledFiles(files, tuple(row["patient"] for row in rows), labels, places)
+
+
+def _files(rows: Sequence[Row], path: Path, folder: Path) -> list[tuple[str, Path]]:
+    """Return the files of an index, as it writes them and where they are."""
+    absent = [row["file"] for row in rows if not (folder / row["file"]).is_file()]
     if absent:
         what = f"names {len(absent)} files that are not in {folder} ({', '.join(absent[:5])})"
         raise EvaluationError.about(path, what, "Correct the index, or give the folder that holds its files.")
-    labels = tuple(_class_index(row["label"], classes, path) for row in rows)
-    return LabelledFiles(tuple(files), tuple(row["patient"] for row in rows), labels)
+    return [(row["file"], folder / row["file"]) for row in rows]
+
+
+def _on_sheets(rows: Sequence[Row], path: Path, folder: Path) -> list[tuple[str, SheetPlace]]:
+    """Return the names and the places of an index's patches on sheets."""
+    try:
+        return [(place.name, place) for place in place_rows(rows, path, folder)]
+    except TrainingError as error:
+        raise EvaluationError(error.what, error.cure) from error
 
 
 def _class_index(label: str, classes: Sequence[str], path: Path) -> int:

@@ -22,8 +22,9 @@ from models.errors import TrainingError
 from models.nuclei_examples import Example, Request
 from models.nuclei_image import LabelledImage
 from models.nuclei_outlines import draw, refuse_elsewhere
-from models.nuclei_qupath import EXPORT_AGAIN, SUFFIXES, read_geojson
+from models.nuclei_qupath import read_geojson
 from models.slide_fields import View, view_at
+from models.slide_geojson import pair_slides
 from models.slide_reader import Region
 
 TILE_PX = 1024
@@ -44,37 +45,7 @@ def list_geojson(request: Request) -> list[Example]:
     TrainingError
         if there is no pair of files, one cannot be read, or a slide's um per px are wanted and unknown.
     """
-    return [example for slide, geojson in _pairs(request.path) for example in _tiles(request, slide, geojson)]
-
-
-def _pairs(path: Path) -> list[tuple[Path, Path]]:
-    """Return slides with their GeoJSON."""
-    if path.is_file():
-        found = [beside for stem in (path.stem, path.name) for beside in _named(path.parent, stem)]
-        if not found:
-            raise TrainingError.about(path, f"no {path.stem}.geojson[.gz] beside it", EXPORT_AGAIN)
-        return [(path, found[0])]
-    files = sorted(one for one in path.glob("*.geojson*") if one.name.endswith(SUFFIXES))
-    if not files:
-        raise TrainingError.about(path, "no *.geojson[.gz] in it", "Name a slide, or a folder of slides with theirs.")
-    return [(_slide_of(one), one) for one in files]
-
-
-def _named(folder: Path, stem: str) -> Iterator[Path]:
-    return (path for suffix in SUFFIXES if (path := folder / f"{stem}{suffix}").is_file())
-
-
-def _slide_of(geojson: Path) -> Path:
-    stem = geojson.name.removesuffix(".gz").removesuffix(".geojson")
-    slides = [
-        path
-        for path in sorted(geojson.parent.iterdir())
-        if path.is_file() and stem in (path.stem, path.name) and not path.name.endswith(SUFFIXES)
-    ]
-    if len(slides) != 1:
-        what = f"{len(slides)} slides called {stem} beside it"
-        raise TrainingError.about(geojson, what, "Keep one slide of the same stem in the folder.")
-    return slides[0]
+    return [example for slide, geojson in pair_slides(request.path) for example in _tiles(request, slide, geojson)]
 
 
 def _tiles(request: Request, path: Path, geojson: Path) -> list[Example]:

@@ -10,7 +10,8 @@ import gzip
 import json
 import logging
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -25,7 +26,6 @@ from models.nuclei_outlines import Outlines, Ring, mend
 
 Polygons = list[list[Ring]]
 """Of each part the line around it, then those around its holes."""
-SUFFIXES = (".geojson", ".geojson.gz")
 EXPORT_AGAIN = "Export it from QuPath again: File, Export objects as GeoJSON."
 LONGEST_NUCLEUS_PX = 400.0
 """100 um at 0.25 um/px, as most slides are scanned."""
@@ -53,14 +53,8 @@ def read_geojson(path: Path, regions: str, longest_px: float = LONGEST_NUCLEUS_P
     TrainingError
         if it is no such file, or holds neither.
     """
-    try:
-        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        read = json.loads(raw)
-        features = read["features"] if isinstance(read, dict) else list(read)
-        objects = _sort(features, regions, longest_px)
-    except (*UNDECODABLE, zlib.error, LookupError, TypeError, AttributeError) as error:
-        what = f"no readable GeoJSON of QuPath ({type(error).__name__}: {error})"
-        raise TrainingError.about(path, what, EXPORT_AGAIN) from error
+    with _readable(path):
+        objects = _sort(_features(path), regions, longest_px)
     if objects.skipped:
         taken = (path, longest_px, objects.skipped)
         _log.warning("%s: annotations without a class, longer than %g px and so no nuclei, skipped: %d", *taken)
@@ -70,6 +64,39 @@ def read_geojson(path: Path, regions: str, longest_px: float = LONGEST_NUCLEUS_P
             raise TrainingError.about(path, what, f"Give those that are regions a class that {regions!r} matches.")
         raise TrainingError.about(path, "no polygons in it", EXPORT_AGAIN)
     return objects
+
+
+def read_areas(path: Path, classes: Iterable[str]) -> dict[str, Outlines]:
+    """Return, of each class, what is annotated as it in a GeoJSON file, in level-0 px, without holes.
+
+    Raises
+    ------
+    TrainingError
+        if it is no such file.
+    """
+    areas: dict[str, list[Polygons]] = {name: [] for name in classes}
+    with _readable(path):
+        for feature in _features(path):
+            properties = feature.get("properties") or {}
+            if _is_annotation(properties) and (name := _class_of(properties)) in areas:
+                areas[name].append(_polygons(feature["geometry"]))
+        return {name: _mend_regions(polygons) for name, polygons in areas.items()}
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turn whatever a file that QuPath has not written raises into a TrainingError that names it."""
+    try:
+        yield
+    except (*UNDECODABLE, zlib.error, LookupError, TypeError, AttributeError) as error:
+        what = f"no readable GeoJSON of QuPath ({type(error).__name__}: {error})"
+        raise TrainingError.about(path, what, EXPORT_AGAIN) from error
+
+
+def _features(path: Path) -> list[Mapping[str, Any]]:
+    raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    read = json.loads(raw)
+    return list(read["features"] if isinstance(read, dict) else read)
 
 
 def _sort(features: Iterable[Mapping[str, Any]], pattern: str, longest_px: float) -> QuPathObjects:
@@ -90,8 +117,12 @@ def _sort(features: Iterable[Mapping[str, Any]], pattern: str, longest_px: float
 
 def _is_region(properties: Mapping[str, Any], pattern: str) -> bool:
     """Whether a feature is an annotation of a class that the pattern matches."""
-    name = (properties.get("classification") or {}).get("name") or ""
-    return _is_annotation(properties) and fnmatchcase(name, pattern)
+    return _is_annotation(properties) and fnmatchcase(_class_of(properties), pattern)
+
+
+def _class_of(properties: Mapping[str, Any]) -> str:
+    """Return the name of a feature's class; empty where it has none."""
+    return (properties.get("classification") or {}).get("name") or ""
 
 
 def _is_unclassified(properties: Mapping[str, Any]) -> bool:

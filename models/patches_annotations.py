@@ -6,9 +6,7 @@ large as the network's, at its um per px, and do not overlap.
 
 from __future__ import annotations
 
-import glob
 import logging
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -22,9 +20,10 @@ from shapely.affinity import scale
 
 from models.errors import TrainingError
 from models.nuclei_outlines import Outlines, refuse_elsewhere
-from models.nuclei_qupath import EXPORT_AGAIN, SUFFIXES, read_geojson
+from models.nuclei_qupath import EXPORT_AGAIN, read_areas
 from models.patches_examples import Patch, PatchRequest
 from models.slide_fields import View, view_at
+from models.slide_geojson import pair_slides
 
 LEAST_SHARE = 0.5
 """A patch is of a class when its annotations cover more of it than this, and more than any other's do."""
@@ -43,41 +42,6 @@ def list_annotations(request: PatchRequest) -> list[Patch]:
         if there is no pair of files, one cannot be read, or nothing in one is annotated as one of the classes.
     """
     return [patch for slide, geojson in pair_slides(request.path) for patch in _patches(request, slide, geojson)]
-
-
-def pair_slides(path: Path) -> list[tuple[Path, Path]]:
-    """Return the GeoJSON files of a folder with the slide of the same stem, or those of one slide.
-
-    Raises
-    ------
-    TrainingError
-        if there are none, or one has no slide, or not one alone.
-    """
-    folder = path.parent if path.is_file() else path
-    files = [one for one in sorted(folder.glob("*.geojson*")) if one.name.endswith(SUFFIXES)]
-    if path.is_file():
-        files = [one for one in files if _stem(one) in (path.stem, path.name)]
-    if not files:
-        what = "no GeoJSON of the same stem beside it" if path.is_file() else "no *.geojson[.gz] in it"
-        raise TrainingError.about(path, what, "Name a slide, or a folder of slides with theirs.")
-    pairs = {path if path.is_file() else _slide_of(one): one for one in files}
-    if len(pairs) < len(files):
-        what = "not the only GeoJSON of its stem"
-        raise TrainingError.about(next(one for one in files if one not in pairs.values()), what, "Keep one of them.")
-    return list(pairs.items())
-
-
-def _stem(geojson: Path) -> str:
-    return geojson.name.removesuffix(".gz").removesuffix(".geojson")
-
-
-def _slide_of(geojson: Path) -> Path:
-    files = [one for one in sorted(geojson.parent.iterdir()) if one.is_file() and not one.name.endswith(SUFFIXES)]
-    slides = [one for one in files if _stem(geojson) in (one.stem, one.name)]
-    if len(slides) != 1:
-        what = f"{len(slides)} slides called {_stem(geojson)} beside it"
-        raise TrainingError.about(geojson, what, "Keep one slide of the same stem in the folder.")
-    return slides[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +92,7 @@ def _patches(request: PatchRequest, path: Path, geojson: Path) -> list[Patch]:
 
 def _read_areas(geojson: Path, classes: Iterable[str]) -> dict[str, Any]:
     """Return what is annotated as each class, in level-0 px. Raises TrainingError if nothing is."""
-    regions = {name: read_geojson(geojson, glob.escape(name), math.inf).regions.nuclei for name in classes}
+    regions = {name: areas.nuclei for name, areas in read_areas(geojson, classes).items()}
     if not any(regions.values()):
         what = f"nothing in it is annotated as {' or '.join(regions)}"
         raise TrainingError.about(geojson, what, f"Give annotations the classes' names. {EXPORT_AGAIN}")

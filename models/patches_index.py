@@ -1,25 +1,20 @@
-"""Patches that an `index.csv` lists: files of their own, or places in a raster on larger sheets.
+"""Patches that an `index.csv` lists, a file each.
 
-Columns are file (or sheet, row, column), patient and label, and x and y where a patch's place on its slide is known.
+Columns are file, patient and label, and x and y where a patch's place on its slide is known.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Collection, Mapping
-from functools import lru_cache, partial
+from collections.abc import Collection, Mapping
+from functools import partial
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from models.errors import TrainingError
 from models.patches_examples import Patch, PatchRequest
-from models.patches_image import read_rgb, read_size
+from models.patches_image import read_rgb
 
 Row = Mapping[str, str]
-_SHEETS_HELD = 4
-"""An index that goes through the sheets in their order needs one at a time."""
 
 
 def list_files(request: PatchRequest) -> list[Patch]:
@@ -43,41 +38,6 @@ def list_files(request: PatchRequest) -> list[Patch]:
         Patch(str(path), row["patient"], (row["label"],), partial(read_rgb, path), mpp, corner_of(row, index))
         for row, path in zip(rows, paths, strict=True)
         if path is not None
-    ]
-
-
-def list_sheets(request: PatchRequest) -> list[Patch]:
-    """Return the patches that lie in rows and columns on `sheet_NN.webp`, without gaps.
-
-    A patch is as wide as the widest sheet divided by the columns that the index uses.
-
-    Raises
-    ------
-    TrainingError
-        if there is no index, it lacks a column, or its rows and columns do not fit the sheets.
-    """
-    index = request.path / "index.csv"
-    rows = read_index(index, {"sheet", "row", "column", "patient", "label"})
-    places = [_place(row, index) for row in rows]
-    sizes = {sheet: read_size(_sheet(request.path, sheet)) for sheet in {sheet for sheet, _, _ in places}}
-    columns = 1 + max(column for _, _, column in places)
-    side_px, rest = divmod(max(width for _, width in sizes.values()), columns)
-    fits = [(row + 1) * side_px <= sizes[sheet][0] for sheet, row, _ in places]
-    if rest or not side_px or not all(fits):
-        what = f"{columns} columns, and rows up to {max(row for _, row, _ in places)}, are no raster on the sheets"
-        raise TrainingError.about(index, what, "List patches in every column of the sheets, which begin at 0.")
-    held = lru_cache(_SHEETS_HELD)(read_rgb)
-    mpp = request.source.mpp
-    return [
-        Patch(
-            f"{_sheet(request.path, sheet)} row {line} column {column}",
-            row["patient"],
-            (row["label"],),
-            partial(_cut, held, _sheet(request.path, sheet), (line * side_px, column * side_px), side_px),
-            mpp,
-            corner_of(row, index),
-        )
-        for row, (sheet, line, column) in zip(rows, places, strict=True)
     ]
 
 
@@ -120,24 +80,3 @@ def whole_number(text: str, column: str, index: Path) -> int:
     except ValueError as error:
         what = f"{column} is {text!r} where a whole number is wanted"
         raise TrainingError.about(index, what, "Correct the row.") from error
-
-
-def _place(row: Row, index: Path) -> tuple[int, int, int]:
-    """Return sheet, row and column, from 0."""
-    sheet, line, column = (whole_number(row[name], name, index) for name in ("sheet", "row", "column"))
-    if min(sheet, line, column) < 0:
-        what = f"sheet {sheet}, row {line}, column {column}: they begin at 0"
-        raise TrainingError.about(index, what, "Correct the row.")
-    return sheet, line, column
-
-
-def _sheet(folder: Path, number: int) -> Path:
-    return folder / f"sheet_{number:02d}.webp"
-
-
-def _cut(
-    read: Callable[[Path], NDArray[np.uint8]], path: Path, corner_px: tuple[int, int], side_px: int
-) -> NDArray[np.uint8]:
-    """Return the square (y, x, 3) of a sheet that begins at (y, x)."""
-    top, left = corner_px
-    return read(path)[top : top + side_px, left : left + side_px]

@@ -12,9 +12,10 @@ from models.patches_ddsm import CROPPED, list_ddsm
 from models.patches_examples import Patch, PatchRequest
 from models.patches_folders import list_folders
 from models.patches_idc import list_idc
-from models.patches_index import list_files, list_sheets
+from models.patches_index import list_files
 from models.patches_mias import list_mias
 from models.patches_pcam import list_pcam
+from models.patches_sheets import list_sheets
 
 LAYOUTS: dict[str, Callable[[PatchRequest], list[Patch]]] = {
     "files": list_files,

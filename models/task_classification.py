@@ -68,7 +68,8 @@ class ClassificationOptions:
     that are to undo it."""
     leak_split_by_image: tuple[int, int] | None = None
     """Which of how many folds, from 0, dealt out image by image, is the test. Patients are then on both sides, and the
-    figures are worthless: it shows by how much. The training's name must begin with `leak-`."""
+    figures are worthless: it shows by how much. The training's name must begin with `leak-`, and
+    no bundle is made of it but by the comparison."""
 
     def __post_init__(self) -> None:
         ranges = {

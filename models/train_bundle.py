@@ -1,4 +1,4 @@
-"""From a training to a bundle: build the network, take the weights of a checkpoint, measure them, write the card."""
+"""From a training to a bundle: take the weights of a checkpoint, measure them, write the card."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import nn
 
-from models.architectures import ARCHITECTURES, resolve
-from models.bundle import add_gan, load_network, refuse_other_network, write_bundle
+from models.architectures import resolve
+from models.backbone import describe
+from models.bundle import add_gan, refuse_other_network, write_bundle
 from models.card import Card
 from models.checkpoint import Progress, load
 from models.data import refuse_shared_patients
 from models.errors import TrainingError
-from models.pretrained import begin_pretrained, provenance_of
+from models.patch_parts import LEAK_PREFIX
+from models.pretrained import provenance_of
 from models.receptive_field import receptive_radius_px
 from models.shelf import read_card
 from models.tasks import Task, build_task
-from models.train_config import TrainConfig, from_table
+from models.train_config import TrainConfig
+from models.train_network import build, refuse_other_classes
 from models.train_settings import fingerprint, progress_of, refuse_other_training
 
 if TYPE_CHECKING:
@@ -31,58 +34,23 @@ if TYPE_CHECKING:
 CONFIG_FILES = {"model": "train.toml", "gan": "train.gan.toml"}
 
 
-def build(config: TrainConfig) -> nn.Module:
-    """Return the network that a config describes, with fresh weights.
-
-    Raises
-    ------
-    TrainingError
-        if there is no such architecture or named option, it does not do the task, or its parameters are wrong.
-    """
-    name, parameters = resolve(config.architecture, config.network)
-    architecture = ARCHITECTURES.get(name)
-    if architecture is None or config.task not in architecture.tasks:
-        known = ", ".join(name for name, one in ARCHITECTURES.items() if config.task in one.tasks)
-        what = f"{config.name}: architecture {config.architecture!r} does not do {config.task}"
-        raise TrainingError(what, f"Take one of {known}, or one of their named options.")
-    return architecture.network(from_table(architecture.config, parameters, config.name))  # type: ignore[arg-type]
-
-
-def begin(config: TrainConfig) -> nn.Module:
-    """Return the network that a config describes, with the weights that it is to begin with.
-
-    Those of `config.begin` go in wherever name and shape agree, so that a network for x8 can begin with the body of one
-    for x4.
-
-    Raises
-    ------
-    TrainingError
-        if none agrees, or under half of the weights do.
-    """
-    network = build(config)
-    if config.pretrained:
-        begin_pretrained(network, config.pretrained)
-    if config.begin:
-        given, wanted = load_network(config.begin).state_dict(), network.state_dict()
-        shapes = {name: tensor.shape for name, tensor in wanted.items()}
-        fitting = {name: tensor for name, tensor in given.items() if shapes.get(name) == tensor.shape}
-        if sum(map(torch.numel, fitting.values())) < 0.5 * sum(map(torch.numel, wanted.values())):
-            what = f"begins with {config.begin}, which has another network's weights"
-            raise TrainingError.about(config.name, what, "Begin with a bundle of the same architecture and width.")
-        network.load_state_dict(wanted | fitting)
-    return network
-
-
 def refuse_what_cannot_ship(config: TrainConfig, task: Task, out: Path) -> None:
     """Raise before a training what would else come to light when it is through.
 
     Raises
     ------
     TrainingError
-        if the network looks at whole images, or weights that it begins with have seen a patient of the test.
+        if the network looks at whole images, tells other classes apart than the data, weights that it begins with have
+        seen a patient of the test, or patients are on both sides of the split; a comparison that shows by how much that
+        misleads writes its bundles itself.
     BundleError
         if the card would be refused, or second weights have no bundle to join.
     """
+    if config.name.startswith(LEAK_PREFIX):
+        what = f"{config.name}: the name says that patients are on both sides of the split; such weights do not ship"
+        raise TrainingError(what, "Split by patient: leave leak_split_by_image out, and give another name.")
+    if config.task == "classification":
+        refuse_other_classes(config, task.card_fields()["classes"])
     if config.begin:
         seen = read_card(config.begin).training.get("train_patients", ())
         refuse_shared_patients(**{f"training of {config.begin}": seen, "test": task.split()["test_patients"]})
@@ -148,12 +116,13 @@ def _training(config: TrainConfig, task: Task, progress: Progress) -> dict[str, 
         **task.split(),
         "train_patients": _learned_from(config, task),
         "settings_sha256": fingerprint(config),
-        "begun_with": config.begin or config.pretrained or None,
+        "begun_with": Path(config.begin).name or config.pretrained or None,
         "iterations": progress.best_iteration or progress.iteration,
         "batch": schedule.batch,
         "seed": config.seed,
         "minutes": round(progress.seconds / 60, 1),
-        "optimiser": f"AdamW, learning rate {schedule.learning_rate:g}, weight decay {schedule.weight_decay:g}",
+        "optimiser": f"AdamW, learning rate {schedule.learning_rate:g}, weight decay {schedule.weight_decay:g}"
+        + describe(schedule),
         "ema_decay": schedule.ema_decay,
         "precision": config.precision,
     }

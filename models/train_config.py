@@ -49,6 +49,9 @@ class SourceConfig:
     """Super-resolution: um per px of the large images from a slide; without it, level 0 as it is. Nuclei: um per px of
     the images, or that a slide is read at; where it differs from the network's, images are resampled. Classification:
     um per px of the patches; where it differs, the field that the network looks at is cut out and resampled."""
+    enlarge: str = ""
+    """Nuclei: what draws images that are coarser than the network's mpp: `bicubic-x2`, or a super-resolution bundle, as
+    a run would show them; without it they are interpolated."""
     regions: str = "Region*"
     """Nuclei, kind `geojson`: pattern of the classes of annotations in which every nucleus is outlined."""
     least_tissue: float = 0.5
@@ -99,6 +102,10 @@ class ScheduleConfig:
     checkpoint_minutes: float = 3.0
     workers: int = 0
     """Threads that draw batches ahead; 0 draws them in the training thread."""
+    freeze_backbone_iterations: int = 0
+    """Classifiers: iterations for which the ResNets stay as they began while the heads learn."""
+    backbone_learning_rate_share: float = 1.0
+    """Classifiers: the learning rate of the ResNets as a share of that of the heads."""
 
     def __post_init__(self) -> None:
         ranges = {
@@ -114,6 +121,8 @@ class ScheduleConfig:
             "minutes": self.minutes is None or self.minutes > 0,
             "validate_every": self.validate_every >= 1,
             "workers": 0 <= self.workers <= 64,
+            "freeze_backbone_iterations": self.freeze_backbone_iterations >= 0,
+            "backbone_learning_rate_share": 0 < self.backbone_learning_rate_share <= 1,
         }
         wrong = [f"{name}={getattr(self, name)!r}" for name, holds in ranges.items() if not holds]
         if wrong:

@@ -24,7 +24,8 @@ HOUSEKEEPING = {
 """Settings that change no weight by themselves, by table. A training is made longer by raising `iterations` or
 `minutes`; the learning rate rises to where the longer cosine is."""
 
-LATER, LATER_OF_SOURCES = {"pretrained": ""}, {"regions": "Region*"}
+LATER, LATER_OF_SOURCES = {"pretrained": ""}, {"regions": "Region*", "enlarge": ""}
+LATER_OF_SCHEDULE = {"freeze_backbone_iterations": 0, "backbone_learning_rate_share": 1.0}
 """Settings that older trainings do not know, with the values that change nothing: such a training goes on."""
 
 
@@ -38,6 +39,7 @@ def settings_of(config: TrainConfig) -> dict[str, Any]:
             for name in names:
                 part.pop(name, None)
     _leave_out_defaults(table, LATER)
+    _leave_out_defaults(table["schedule"], LATER_OF_SCHEDULE)
     for one in sources:
         _leave_out_defaults(one, LATER_OF_SOURCES)
     if config.pretrained:

@@ -19,14 +19,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from models.backbone import backbone_of, hold_still, parameter_groups
 from models.batches import Batch
 from models.checkpoint import load, save
 from models.device import choose_device
 from models.errors import TrainingError
 from models.learning_rate import rate, share_done
 from models.tasks import Task
-from models.train_bundle import begin
 from models.train_config import TrainConfig
+from models.train_network import begin
 from models.train_settings import progress_of, refuse_other_training
 from models.training_log import Row, TrainingLog
 from models.turns import NETWORK, Turn
@@ -52,6 +53,7 @@ class Training:
         self.device = choose_device(config.device)
         torch.manual_seed(config.seed)
         self.network = begin(config)
+        self.backbone = backbone_of(self.network, config.schedule, config.name)
         self.players = self._players()
         self.networks = {name: player.network for name, player in self.players.items()}
         self.mean = deepcopy(self.network).eval().requires_grad_(False)
@@ -66,9 +68,9 @@ class Training:
         others = {name: (one.network, one.learning_rate, one.betas) for name, one in self.task.rivals().items()}
         for name, (network, learning_rate, betas) in ({NETWORK: ours} | others).items():
             network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-            optimiser = torch.optim.AdamW(
-                network.parameters(), learning_rate, betas=betas, weight_decay=schedule.weight_decay
-            )
+            apart = (self.backbone, schedule.backbone_learning_rate_share) if name == NETWORK else ()
+            groups = parameter_groups(network, *apart)
+            optimiser = torch.optim.AdamW(groups, learning_rate, betas=betas, weight_decay=schedule.weight_decay)
             players[name] = Player(network, optimiser, learning_rate)
         return players
 
@@ -119,8 +121,10 @@ class Training:
         for name, network in self.networks.items():
             network.train()
             network.requires_grad_(name == turn.player)
+        if self.progress.iteration < schedule.freeze_backbone_iterations:
+            hold_still(self.backbone)
         for group in player.optimiser.param_groups:
-            group["lr"] = player.learning_rate * rate(schedule, self.progress)
+            group["lr"] = player.learning_rate * group["share"] * rate(schedule, self.progress)
         player.optimiser.zero_grad(set_to_none=True)
         total, examples = 0.0, sum(_count(part) for part in parts)
         for part in parts:

@@ -14,6 +14,12 @@ from pipeline.resolution import PLAUSIBLE_MPP
 
 ReaderName = Literal["auto", "openslide", "tiffslide"]
 Precision = Literal["auto", "fp32", "bf16"]
+_CHOICES: Mapping[str, tuple[Any, ...]] = {
+    "precision": get_args(Precision),
+    "reader": get_args(ReaderName),
+    "ngff": get_args(NgffVersion),
+    "stride_share": (0.25, 0.5, 1.0),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,8 @@ class SlideConfig:
     """A bundle's name or path, or `none`."""
     classifiers: tuple[str, ...] = ("idc-hybrid",)
     """Names or paths of bundles."""
+    stride_share: float = 0.5
+    """How far apart the patches of a heat map begin, as a share of their side: 0.25, 0.5 or 1."""
     tissue: str = "auto"
     """`auto`, `all`, or the path of a mask image that is laid over the slide."""
     device: str = "auto"
@@ -58,9 +66,9 @@ class SlideConfig:
             _refuse("sr_blend", self.sr_blend, wanted)
         if self.core_px < CHUNK_PX or self.core_px % CHUNK_PX:
             _refuse("core_px", self.core_px, f"a core is a whole number of chunks: a multiple of {CHUNK_PX}")
-        for name, choices in (("precision", Precision), ("reader", ReaderName), ("ngff", NgffVersion)):
-            if getattr(self, name) not in get_args(choices):
-                _refuse(name, getattr(self, name), f"one of {', '.join(get_args(choices))}")
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                _refuse(name, getattr(self, name), f"one of {', '.join(map(str, choices))}")
         if not (self.device in ("auto", "cpu", "cuda") or self.device.removeprefix("cuda:").isdecimal()):
             _refuse("device", self.device, "one of auto, cpu, cuda, cuda:0, cuda:1, ...")
         if len(set(self.classifiers)) < len(self.classifiers):

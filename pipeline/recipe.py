@@ -41,6 +41,8 @@ class Recipe:
     sr: Network | None = None
     nuclei: Network | None = None
     classifiers: tuple[Network, ...] = ()
+    stride_share: float = 0.5
+    """How far apart a classifier's patches begin, as a share of their side."""
 
     def __post_init__(self) -> None:
         """Raise `ConfigError` where a classifier's heat map would lie in the place of another map."""
@@ -113,11 +115,11 @@ class Recipe:
 
     @cached_property
     def classify(self) -> tuple[Classify, ...]:
-        """One stage a classifier; patches overlap by half, so that four speak for each place."""
+        """One stage a classifier; patches that overlap by half are four for each place."""
         stages = []
         for network in self.classifiers:
             layer = choose_layer(self.layers, network.mpp, network.name, self.slide)
-            stride_px = max(1, network.field_px // 2)
+            stride_px = max(1, int(network.field_px * self.stride_share))
             stages.append(Classify(layer, self.layers[layer], self.level0, network, self.core_px, stride_px))
         return tuple(stages)
 

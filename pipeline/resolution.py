@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from pipeline.errors import CannotFeed
 from pipeline.geometry import Frame
@@ -25,6 +25,22 @@ def fits(mpp: float, wanted_mpp: float) -> bool:
 def choose_factor(mpp: float, target_mpp: float) -> int:
     """How many times along an axis a slide is super-resolved: the factor whose multiple of the target is nearest."""
     return min(FACTORS, key=lambda factor: abs(math.log(mpp / (factor * target_mpp))))
+
+
+def choose_base_mpp(level0_mpp: float, target_mpp: float, classifier_mpps: Iterable[float]) -> float:
+    """Return the um per px that a slide is read at where nothing is super-resolved and no nuclei are looked for.
+
+    Level 0's own where that is coarser than the target and all classifiers find their resolution among its halvings:
+    pixels interpolated to the target would be more, and say no more. Else the target.
+    """
+    coarser = level0_mpp > target_mpp
+    return level0_mpp if coarser and all(_halves_to(level0_mpp, wanted) for wanted in classifier_mpps) else target_mpp
+
+
+def _halves_to(level0_mpp: float, wanted_mpp: float) -> bool:
+    """Whether level 0, or what comes of halving it some times, has the resolution that a network was trained at."""
+    times = max(0, round(math.log2(wanted_mpp / level0_mpp)))
+    return fits(level0_mpp * 2**times, wanted_mpp)
 
 
 def choose_layer(layers: Mapping[str, Frame], wanted_mpp: float, network: str, slide: str) -> str:

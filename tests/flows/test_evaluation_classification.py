@@ -104,6 +104,32 @@ def test_the_command_writes_record_and_tables(tmp_path: Path, patches: Path) -> 
         assert all((one["predicted"] == "IDC") == (float(one["p_IDC"]) > 0.5) for one in table)
 
 
+def test_patches_on_sheets_have_the_figures_of_the_same_patches_in_files(tmp_path: Path, patches: Path) -> None:
+    sheets, name = tmp_path / "sheets", bundle(tmp_path, card(SMALL_HYBRID))
+    sheets.mkdir()
+    row = np.concatenate([np.asarray(Image.open(patches / f"{place}.png")) for place in range(6)], axis=1)
+    Image.fromarray(row).save(sheets / "sheet_00.webp", lossless=True)
+    lines = (patches / "index.csv").read_text(encoding="utf-8").replace(".png,", ",").splitlines()[1:]
+    text = "\n".join(["sheet,row,column,patient,label", *(f"0,0,{line}" for line in lines)])
+    (sheets / "index.csv").write_text(text, encoding="utf-8")
+    one, other = (evaluate_classification(where, where / "index.csv", bundle=name) for where in (patches, sheets))
+    assert other["images"][2]["file"] == "sheet_00.webp row 0 column 2"
+    assert (one["totals"], one["patients"]) == (other["totals"], other["patients"])
+
+
+@pytest.mark.slides
+def test_a_shipped_classifier_is_measured_on_the_sheets_it_was_made_for(data: Path) -> None:
+    folder = data / "patches" / "idc"
+    found = evaluate_classification(folder, folder / "index.csv", bundle="idc-hybrid", device="cpu")
+    assert (found["totals"]["patches"], found["totals"]["patients"]) == (7510, 206)
+    assert found["skipped"] == []
+    held_out = {one["patient"] for one in found["patients"]} - set(found["patients_trained_on"])
+    test = [one for one in found["images"] if one["patient"] in held_out]
+    right = np.mean([one["probabilities"][1] > 0.5 for one in test if one["label"] == "IDC"])
+    wrong = np.mean([one["probabilities"][1] > 0.5 for one in test if one["label"] == "non-IDC"])
+    assert (right + 1 - wrong) / 2 > 0.8  # balanced accuracy
+
+
 def test_a_table_that_cannot_be_written_is_named(tmp_path: Path, patches: Path) -> None:
     arguments = ["classification", "--bundle", bundle(tmp_path, card(SMALL_HYBRID)), "--images", str(patches)]
     arguments += ["--index", str(patches / "index.csv"), "--by-patch", str(tmp_path)]

@@ -9,6 +9,7 @@ from PIL import Image
 
 from models.classify_files import classify_files
 from models.errors import EvaluationError
+from models.patches_sheets import SheetPlace
 
 
 def redness(patches: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -33,6 +34,16 @@ def test_each_file_has_its_probabilities_and_unreadable_ones_are_named(tmp_path:
     assert found.probabilities[:, 1] == pytest.approx([0, 0.2, 0.8])
     assert [(place, "3.png" in error.what) for place, error in found.skipped] == [(2, False), (3, True)]
     assert heard == [(2, 5), (4, 5), (5, 5)]
+
+
+def test_patches_are_cut_out_of_sheets_and_those_of_a_broken_one_are_named(tmp_path: Path) -> None:
+    reds = np.array([[0, 51, 102], [153, 204, 255]], np.uint8).repeat(4, axis=0).repeat(4, axis=1)
+    Image.fromarray(np.stack([reds, 0 * reds, 0 * reds], axis=-1)).save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_text("none", encoding="utf-8")
+    files = [SheetPlace(tmp_path / f"{name}.png", row, 2, 4) for name in "ab" for row in (1, 0)]
+    found = classify_files(redness, files, 4)
+    assert found.probabilities[:, 1] == pytest.approx([1, 0.4])
+    assert [(place, "b.png" in error.what) for place, error in found.skipped] == [(2, True), (3, True)]
 
 
 def test_a_patch_of_another_size_is_an_error(tmp_path: Path) -> None:

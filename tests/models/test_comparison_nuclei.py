@@ -52,7 +52,7 @@ unit = "image"
 test = ["a"]
 
 [product]
-set = "discs"
+sets = ["discs"]
 bundle = "small-unet"
 scans = [
     { name = "native" },
@@ -154,8 +154,7 @@ def test_what_was_measured_is_not_measured_again(images: Path, work: Path, file:
 def test_figures_are_those_of_the_scan(images: Path, work: Path, file: Path, tmp_path: Path) -> None:
     comparison = read_nuclei_comparison(file)
     one = of_patients(list_images(comparison.sets[0], images), ["p1"], "discs")[0].read()
-    product = measure(comparison, images, bench(work, tmp_path / "f.jsonl", [])).product
-    assert product is not None
+    [product] = measure(comparison, images, bench(work, tmp_path / "f.jsonl", [])).products
     found = {row.name: row.judgements[-1].method for row in product.measured}
     step = InstanceStep(**STEP)
     unet, half = (load_predictor(work / name, "cpu", "fp32") for name in ("small-unet", "half"))
@@ -256,10 +255,9 @@ def test_the_same_weights_in_another_network_are_measured_anew(work: Path) -> No
 def test_scans_of_one_table_are_judged_on_the_same_pixels(images: Path, work: Path, file: Path, tmp_path: Path) -> None:
     scans = (Scan(name="native"), Scan(name="fine", factor=2, enlarge="bicubic"), Scan(name="coarse", factor=16))
     comparison = replace(
-        read_nuclei_comparison(file), bundles=(), product=Product(set="discs", bundle="small-unet", scans=scans)
+        read_nuclei_comparison(file), bundles=(), product=Product(sets=("discs",), bundle="small-unet", scans=scans)
     )
-    product = measure(comparison, images, bench(work, tmp_path / "f.jsonl", [])).product
-    assert product is not None
+    [product] = measure(comparison, images, bench(work, tmp_path / "f.jsonl", [])).products
     native, fine = (row.judgements[-1].method for row in product.measured)
     whole = of_patients(list_images(comparison.sets[0], images), ["p1"], "discs")[0].read()
     common = cut(whole, 16)
@@ -303,7 +301,7 @@ def test_nothing_measured_is_no_page(images: Path, file: Path, tmp_path: Path) -
         ('name = "masks"', 'name = "discs"', "names of their own"),
         ("factor = 2, enlarge", "factor = 1, enlarge", "at 1 nothing to enlarge"),
         ('beside = "bicubic"', 'beside = "nobody"', "not nobody"),
-        ('set = "discs"', 'set = "circles"', "circles are asked for"),
+        ('sets = ["discs"]', 'sets = ["circles"]', "circles are asked for"),
         ('text = "Words."', "words = 1", "unknown key words"),
         ('title = "Nuclei"', "title", "cannot be read"),
     ],

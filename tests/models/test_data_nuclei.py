@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from models.coarse_scan import enlarger_of
 from models.data_nuclei import (
     BACKGROUND,
     CONTOUR,
@@ -111,6 +112,22 @@ def test_images_are_brought_to_the_networks_resolution(tmp_path: Path) -> None:
     assert nuclei.train[0].image.shape == (15, 20, 3)
     assert nuclei.train[0].labels.shape == (15, 20)
     assert read_nuclei(source(mpp=0.25), tmp_path, seed=0, mpp=0.25).train[0].image.shape == (30, 40, 3)
+
+
+def test_images_of_coarse_scans_are_enlarged_as_a_run_would_show_them(tmp_path: Path) -> None:
+    write_set(tmp_path)
+    shown = read_nuclei(source(mpp=0.5, enlarge="bicubic-x2"), tmp_path, seed=0, mpp=0.25).train[0]
+    raw = np.asarray(Image.open(tmp_path / "images/a.png"))
+    assert np.array_equal(shown.image, enlarger_of("bicubic-x2").enlarge(raw))
+    assert np.array_equal(shown.labels, two_neighbours().repeat(2, axis=0).repeat(2, axis=1))
+    fine = read_nuclei(source(mpp=0.25, enlarge="bicubic-x2"), tmp_path, seed=0, mpp=0.25).train[0]
+    assert np.array_equal(fine.image, raw), "what is fine enough is not enlarged"
+
+
+def test_what_enlarges_nothing_is_refused_with_the_sources_name(tmp_path: Path) -> None:
+    write_set(tmp_path)
+    with pytest.raises(TrainingError, match=r"^set: enlarge: .*nuclei-unet"):
+        read_nuclei(source(mpp=0.5, enlarge="nuclei-unet"), tmp_path, seed=0, mpp=0.25)
 
 
 def test_images_of_a_resolution_that_nobody_states_are_reported(

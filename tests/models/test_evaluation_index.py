@@ -11,6 +11,8 @@ import pytest
 
 from models.errors import EvaluationError
 from models.evaluation_index import match_predictions, read_index, read_predictions
+from models.patches_sheets import SheetPlace
+from tests.models.test_patches_sheets import write_sheets
 
 CLASSES = ("benign", "malignant")
 GOOD = "file,patient,label\na.png,p1,benign\nb.png,p2,1\n"
@@ -33,6 +35,30 @@ def test_a_label_is_a_name_or_an_index(tmp_path: Path) -> None:
     rows = read_index(index(tmp_path, GOOD), tmp_path, CLASSES)
     assert (rows.files, rows.patients, rows.labels) == (("a.png", "b.png"), ("p1", "p2"), (0, 1))
     assert rows.of([1]).files == ("b.png",)
+
+
+def test_patches_on_sheets_are_listed_by_their_places(tmp_path: Path) -> None:
+    write_sheets(tmp_path, "1,1,2,9,301,51,1\n0,0,0,8,1,1,0\n")
+    rows = read_index(tmp_path / "index.csv", tmp_path, CLASSES)
+    assert rows.files == ("sheet_01.webp row 1 column 2", "sheet_00.webp row 0 column 0")
+    assert rows.places[0] == SheetPlace(tmp_path / "sheet_01.webp", row=1, column=2, side_px=32)
+    assert (rows.patients, rows.labels) == (("9", "8"), (1, 0))
+
+
+@pytest.mark.parametrize(
+    ("rows", "what"),
+    [
+        ("0,0,4,9,1,1,1\n", "are no raster on the sheets"),
+        ("0,0,2,9,1,1,1\n0,0,2,9,1,1,1\n", "names 1 files more than once"),
+        ("7,0,2,9,1,1,1\n", r"sheet_07\.webp"),
+        ("0,,2,9,1,1,1\n", "without row"),
+    ],
+)
+def test_sheets_that_do_not_fit_their_index_are_an_error_of_two_lines(tmp_path: Path, rows: str, what: str) -> None:
+    write_sheets(tmp_path, rows)
+    with pytest.raises(EvaluationError, match=what) as error:
+        read_index(tmp_path / "index.csv", tmp_path, CLASSES)
+    assert len(str(error.value).splitlines()) == 2
 
 
 def test_other_columns_and_a_byte_order_mark_do_no_harm(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from models.errors import TrainingError
 from models.nuclei_outlines import draw
-from models.nuclei_qupath import read_geojson
+from models.nuclei_qupath import read_areas, read_geojson
 from tests.models.nuclei_drawings import discs, outlines_of, renumbered
 
 BOX = [[0, 0], [80, 0], [80, 60], [0, 60], [0, 0]]
@@ -141,6 +141,21 @@ def test_what_qupath_has_not_written_is_named(tmp_path: Path, text: str, fault: 
     with pytest.raises(TrainingError, match=rf"a\.geojson: {fault}") as error:
         read_geojson(path, "Region*")
     assert str(error.value).count("\n") == 1
+
+
+def test_areas_are_annotations_by_their_classs_very_name(tmp_path: Path) -> None:
+    path = tmp_path / "a.geojson"
+    names = ("tumour", "Tumour", "tumour [old]", "", "tumour")
+    annotations = [feature(BOX, "annotation", name) for name in names]
+    path.write_text(json.dumps([*annotations, feature(BOX, "detection", "tumour [old]")]))
+    found = read_areas(path, ("tumour", "tumour [old]", "stroma"))
+    assert {name: len(areas.nuclei) for name, areas in found.items()} == {"tumour": 2, "tumour [old]": 1, "stroma": 0}
+
+
+def test_areas_of_what_qupath_has_not_written_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.geojson").write_text("[3]")
+    with pytest.raises(TrainingError, match=r"a\.geojson: no readable GeoJSON"):
+        read_areas(tmp_path / "a.geojson", ("tumour",))
 
 
 def test_a_broken_archive_is_named(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ from models.nuclei_unet import NucleiUNet, NucleiUNetConfig
 from models.pretrained import begin_pretrained, hash_of, provenance_of, read_pretrained
 from models.resnet import ResNet, ResNetConfig
 from models.stn_resnet import StnResNet, StnResNetConfig
-from models.train_bundle import begin
 from models.train_config import ScheduleConfig, SourceConfig, TrainConfig
+from models.train_network import begin
 from models.train_settings import settings_of
 from tests.models.test_lite_unet import published
 

@@ -40,6 +40,8 @@ def test_the_command_line_goes_before_the_file_but_not_before_a_slide(tmp_path: 
         ("device = 'tpu'", "device"),
         ("classifiers = 'idc-hybrid'", "classifiers"),
         ("classifiers = ['a', 'a']", "classifiers"),
+        ("stride_share = 0.3", "stride_share"),
+        ("stride_share = 'half'", "stride_share"),
         ("[slide.a]\nmp = 1.0", "mp"),
         ("slide = 3", "slide"),
         ("sr_blend = 1.5\nmeasure_blended = true", "sr_blend"),

@@ -46,6 +46,12 @@ def test_a_classifier_at_4_um_reads_that_level() -> None:
     assert stage.stride_px == 25
 
 
+@pytest.mark.parametrize(("share", "stride_px"), [(0.25, 12), (0.5, 25), (1.0, 50)])
+def test_patches_begin_as_far_apart_as_told(share: float, stride_px: int) -> None:
+    (stage,) = recipe(stride_share=share).classify
+    assert stage.stride_px == stride_px
+
+
 def test_a_small_picture_has_a_level_for_a_classifier_too() -> None:
     frame = Frame(300, 320, 0.25)
     (stage,) = Recipe("a", frame, frame, 1024, classifiers=(IDC,)).classify

@@ -2,7 +2,7 @@ import pytest
 
 from pipeline.errors import CannotFeed
 from pipeline.geometry import Frame
-from pipeline.resolution import choose_factor, choose_layer, fits, heatmap_level
+from pipeline.resolution import choose_base_mpp, choose_factor, choose_layer, fits, heatmap_level
 
 
 @pytest.mark.parametrize(
@@ -12,6 +12,17 @@ from pipeline.resolution import choose_factor, choose_layer, fits, heatmap_level
 )  # fmt: skip
 def test_the_factor_brings_a_multiple_of_the_target_nearest(mpp: float, target: float, factor: int) -> None:
     assert choose_factor(mpp, target) == factor
+
+
+@pytest.mark.parametrize(
+    ("level0_mpp", "classifiers", "base_mpp"),
+    [(0.499, (4.0,), 0.499), (4.0, (4.0,), 4.0), (1.0, (), 1.0), (1.0, (4.0, 0.25), 0.25), (0.35, (4.0,), 0.25),
+     (0.35, (), 0.35), (0.125, (4.0,), 0.25), (8.0, (4.0,), 0.25)],
+)  # fmt: skip
+def test_a_slide_is_interpolated_only_where_a_classifier_could_not_be_fed_else(
+    level0_mpp: float, classifiers: tuple[float, ...], base_mpp: float
+) -> None:
+    assert choose_base_mpp(level0_mpp, 0.25, classifiers) == base_mpp
 
 
 def test_a_network_is_fed_from_the_nearest_layer() -> None:
