@@ -18,6 +18,21 @@ def test_a_convolution_keeps_the_side(kernel: int, height: int, width: int) -> N
     assert convolution(2, 3, kernel)(torch.zeros(1, 2, height, width)).shape == (1, 3, height, width)
 
 
+@pytest.mark.parametrize("channels", [4, 8, 12, 16])
+@pytest.mark.parametrize("side", [33, 112])
+def test_a_strided_pointwise_convolution_learns_as_torchs_own_does(channels: int, side: int) -> None:
+    torch.manual_seed(0)
+    layer = nn.Sequential(convolution(channels, 24, 1, stride=2)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in torch's own types
+    weight, bias = (parameter.detach().clone() for parameter in layer.parameters())
+    images = torch.randn(4, channels, side, side)
+    found = layer(images.to(memory_format=torch.channels_last))
+    weight.requires_grad_()
+    wanted = torch.einsum("dc,ncyx->ndyx", weight[..., 0, 0], images[..., ::2, ::2]) + bias[:, None, None]
+    torch.testing.assert_close(found, wanted)
+    torch.autograd.backward([found.square().sum(), wanted.square().sum()])
+    torch.testing.assert_close(next(layer.parameters()).grad, weight.grad, rtol=1e-4, atol=1e-2)
+
+
 @pytest.mark.parametrize("factor", [2, 3, 4])
 def test_icnr_starts_as_nearest_neighbour_upsampling(factor: int) -> None:
     torch.manual_seed(0)
