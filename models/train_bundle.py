@@ -110,8 +110,7 @@ def _training(config: TrainConfig, task: Task, progress: Progress) -> dict[str, 
     """Return what a card tells of a training."""
     schedule = config.schedule
     return {
-        "data": [{"name": one.name, "licence": one.licence} for one in config.sources]
-        + ([provenance_of(config.pretrained)] if config.pretrained else []),
+        "data": _data(config),
         "split": "by patient",
         **task.split(),
         "train_patients": _learned_from(config, task),
@@ -126,6 +125,15 @@ def _training(config: TrainConfig, task: Task, progress: Progress) -> dict[str, 
         "ema_decay": schedule.ema_decay,
         "precision": config.precision,
     }
+
+
+def _data(config: TrainConfig) -> list[dict[str, Any]]:
+    """Return the name and licence of all that the weights have learned from, that of what they began with last."""
+    data: list[dict[str, Any]] = [{"name": one.name, "licence": one.licence} for one in config.sources]
+    if config.pretrained:
+        data.append(provenance_of(config.pretrained))
+    before = read_card(config.begin).training.get("data", ()) if config.begin else ()
+    return data + [one for one in before if one not in data]
 
 
 def _learned_from(config: TrainConfig, task: Task) -> list[str]:

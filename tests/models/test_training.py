@@ -129,7 +129,7 @@ def test_the_second_weights_join_the_bundle_and_mix_with_its_own(data: Path, tmp
     card = train(against, bundle, tmp_path / "gan.training")
     assert card.sha256 == first.sha256
     assert card.gan is not None
-    assert card.gan["training"]["begun_with"] == str(bundle)
+    assert card.gan["training"]["begun_with"] == bundle.name
     assert read_card(bundle).gan == card.gan
     own, second, half = (weights(load_network(bundle, blend)) for blend in (0.0, 1.0, 0.5))
     assert not torch.equal(own, second)
@@ -161,6 +161,7 @@ def test_a_card_names_all_that_its_weights_have_seen_however_long_ago(data: Path
     assert first == ["first: p3", "first: p4"]
     assert second == ["second: p1", "second: p2", *first]
     assert third == ["third: p1", "third: p2", "third: p4", *second]
+    assert [one["name"] for one in cards[-1].training["data"]] == ["third", "second", "first"]
     assert seen_patients(cards[-1], "first") == {"p3", "p4"}
 
 
