@@ -139,16 +139,23 @@ def _look_at_mpp(source: SourceConfig, examples: list[Example], mpp: float | Non
         _log.warning("%s: nobody says how many um a px of %d of %d images spans; taken for %g (say mpp)", *taken)
 
 
-def three_classes(labels: NDArray[np.int32], *, instances: bool = True) -> NDArray[np.uint8]:
+CONTOUR_PX = 2
+"""At 0.25 um/px."""
+
+
+def three_classes(
+    labels: NDArray[np.int32], *, instances: bool = True, contour_px: int = CONTOUR_PX
+) -> NDArray[np.uint8]:
     """Return the classes (y, x) of labels (y, x): background 0, interior 1, contour 2.
 
-    Contour is the outer 2 px of every instance, and every px within 1 px of two instances (the seam between
+    Contour is the outer `contour_px` px of every instance, and every px within 1 px of two instances (the seam between
     neighbours). A px has eight neighbours at distance 1; the image's border is no contour. Where only masks are known,
     nuclei are `NUCLEUS`: interior or contour, nobody knows.
     """
     if not instances:
         return np.where(labels > 0, NUCLEUS, BACKGROUND).astype(np.uint8)
-    lowest, highest = (rank(labels, 5, mode="nearest") for rank in (ndimage.minimum_filter, ndimage.maximum_filter))
+    side = 2 * contour_px + 1
+    lowest, highest = (rank(labels, side, mode="nearest") for rank in (ndimage.minimum_filter, ndimage.maximum_filter))
     border = (labels > 0) & (lowest != highest)
     nearest_other = ndimage.maximum_filter(labels, 3, mode="nearest")
     without_background = np.where(labels > 0, labels, np.iinfo(np.int32).max)
@@ -160,11 +167,15 @@ def three_classes(labels: NDArray[np.int32], *, instances: bool = True) -> NDArr
 
 
 def draw_nuclei(
-    sets: list[NucleiSet], crop_px: int, augmentation: NucleiAugmentation, rng: np.random.Generator
+    sets: list[NucleiSet],
+    crop_px: int,
+    augmentation: NucleiAugmentation,
+    rng: np.random.Generator,
+    contour_px: int = CONTOUR_PX,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Return a random crop (crop_px, crop_px, 3) with its classes (crop_px, crop_px), augmented.
 
-    Labels are magnified before the classes are drawn, so that the contour is 2 px wide at any magnification.
+    Labels are magnified before the classes are drawn, so that the contour is `contour_px` wide at any magnification.
 
     Raises
     ------
@@ -177,7 +188,8 @@ def draw_nuclei(
     side_px = _side_px(one, crop_px, scale, augmentation.largest_scale)
     box = random_box(one.labels.shape, side_px, rng)
     image = magnify(one.image[box], crop_px)
-    classes = three_classes(magnify_labels(one.labels[box], crop_px), instances=one.instances)
+    labels = magnify_labels(one.labels[box], crop_px)
+    classes = three_classes(labels, instances=one.instances, contour_px=contour_px)
     if rng.random() < augmentation.soften_share:
         image = soften(image, augmentation.soften_factor)
     image = jitter_stain(image, rng, augmentation.stain)

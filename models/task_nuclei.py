@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from models.batches import Batch, Better, network_input, normalise
 from models.card import Normalisation
-from models.data_nuclei import LabelledImage, NucleiAugmentation, NucleiSet, draw_nuclei, read_nuclei
+from models.data_nuclei import CONTOUR_PX, LabelledImage, NucleiAugmentation, NucleiSet, draw_nuclei, read_nuclei
 from models.errors import TrainingError
 from models.evaluate_nuclei import NUCLEI_PROTOCOL, Figures, evaluate_nuclei
 from models.instances import InstanceStep
@@ -41,6 +41,8 @@ class NucleiOptions:
     """Weight of the soft Dice over nuclei."""
     contour_dice: float = 0.0
     """Weight of an additional soft Dice over the contour alone."""
+    contour_px: int = CONTOUR_PX
+    """Width of the contour inside a nucleus; nuclei of a coarser network have hardly room for 2 px."""
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     seen_through: tuple[str, ...] = ()
@@ -81,7 +83,11 @@ class NucleiTask:
 
     def draw(self, rng: np.random.Generator, count: int) -> Batch:
         """Return `count` crops: `image` (n, 3, y, x) uint8 and `classes` (n, y, x) uint8."""
-        drawn = [draw_nuclei(self._lot(rng), self.options.crop_px, self.augmentation, rng) for _ in range(count)]
+        options = self.options
+        drawn = [
+            draw_nuclei(self._lot(rng), options.crop_px, self.augmentation, rng, options.contour_px)
+            for _ in range(count)
+        ]
         images, classes = (torch.from_numpy(np.stack(arrays)) for arrays in zip(*drawn, strict=True))
         return {"image": images.permute(0, 3, 1, 2), "classes": classes}
 

@@ -67,6 +67,14 @@ def test_touching_nuclei_are_parted_by_four_px_of_contour() -> None:
     assert three_classes(labels)[10].tolist() == [INTERIOR] * 8 + [CONTOUR] * 4 + [INTERIOR] * 8
 
 
+def test_a_coarser_network_has_a_narrower_contour() -> None:
+    labels = np.zeros((20, 20), dtype=np.int32)
+    labels[4:16, 4:16] = 3
+    classes = three_classes(labels, contour_px=1)
+    assert (classes[5:15, 5:15] == INTERIOR).all()
+    assert (classes == CONTOUR).sum() == 12**2 - 10**2
+
+
 def test_masks_say_nucleus_and_no_more() -> None:
     assert set(np.unique(three_classes(two_neighbours(), instances=False))) == {BACKGROUND, NUCLEUS}
 
