@@ -20,7 +20,9 @@ from models.comparison_nuclei_config import Folds, NucleiComparison, Product, Te
 from models.comparison_nuclei_folds import fold_config, fold_name, fold_patients, train_unless_there
 from models.comparison_nuclei_measure import Bench, LeftOut, Measured, locate
 from models.comparison_nuclei_set import list_images, of_patients
+from models.shelf import read_card
 from models.train_config import TrainConfig, read_config
+from models.tune_instances import is_tuned, tune_bundle
 
 FIGURES_FILE = "figures.jsonl"
 
@@ -90,14 +92,17 @@ def _block(test_set: TestSet, rows: Sequence[Measured | LeftOut]) -> Block:
 
 
 def train_missing(comparison: NucleiComparison, bench: Bench, files: Path, data_root: Path, only: str = "") -> None:
-    """Train the bundles that are not there, or of them those whose names hold the words `only`.
+    """Train and tune the bundles that are not there, or of them those whose names hold the words `only`.
 
     Training files lie below `files`. What one begins with may be a bundle of the work folder.
     """
     for config in _trainings(comparison, files, data_root):
         if only in config.name:
             bench.watch(config.name)
-            train_unless_there(_begun_in(replace(config, device=bench.device), bench.work), bench.work)
+            whole = _begun_in(replace(config, device=bench.device), bench.work)
+            train_unless_there(whole, bench.work)
+            if comparison.tune_images and not is_tuned(read_card(bench.work / config.name)):
+                tune_bundle(bench.work / config.name, whole, comparison.tune_images)
 
 
 def _trainings(comparison: NucleiComparison, files: Path, data_root: Path) -> Iterator[TrainConfig]:

@@ -122,6 +122,8 @@ class NucleiComparison:
     sets: tuple[TestSet, ...]
     trainings: tuple[str, ...] = ()
     """Training files, relative to the comparison's, whose bundles are made in the work folder before anything else."""
+    tune_images: int = 0
+    """Images of each part of each source that the instance step of what is trained here is tuned on; 0: of none."""
     product: Product | None = None
     folds: Folds | None = None
     text: str = ""

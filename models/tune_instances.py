@@ -30,6 +30,8 @@ from models.whole_image import DensePredictor, predict_whole
 
 PARTS = ("train", "validation")
 FIGURE = "mean over images of PQ + AJI"
+TUNED_ON = "postprocessing"
+"""Key of a card's training that says so."""
 GRIDS: dict[str, tuple[float, ...]] = {
     "seed_threshold": (-0.4, -0.3, -0.2, -0.1, 0.0, 0.1, 0.2, 0.3, 0.5),
     "foreground_threshold": (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.7, 0.8),
@@ -169,7 +171,7 @@ def write_parameters(folder: Path, step: InstanceStep, scenes: Sequence[Scene]) 
     changed = replace(
         card,
         postprocessing=dict(step.as_dict()),
-        training={**card.training, "postprocessing": tuning},
+        training={**card.training, TUNED_ON: tuning},
         metrics=metrics,
     )
     return write_bundle(folder, load_network(folder), changed)
@@ -179,6 +181,29 @@ def _line(step: InstanceStep, columns: Sequence[Quality]) -> str:
     values = asdict(step)
     parameters = "  ".join(f"{name} {values[name]:<5g}" for name in GRIDS)
     return parameters + "".join(f"  | PQ {one.pq:.4f}  AJI {one.aji:.4f}  sum {one.sum:.4f}" for one in columns)
+
+
+def is_tuned(card: Card) -> bool:
+    """Whether a bundle's card says what its instance step was tuned on."""
+    return TUNED_ON in card.training
+
+
+def tune_bundle(folder: Path, config: TrainConfig, images: int | None = IMAGES) -> Card:
+    """Tune a bundle's instance step on patients that it was not tested on, and write it into the card, without a word.
+
+    Raises
+    ------
+    TrainingError
+        if the config is not the training of the bundle, or nothing of its sources can be tuned on.
+    BundleError
+        if the card is wrong, or the disk refuses.
+    """
+    card = read_card(folder)
+    scenes = list(show(read_sets(config, card), load_predictor(folder, config.device, "fp32"), images))
+    if not scenes:
+        what = f"{config.name}: no image with instances to choose by"
+        raise TrainingError(what, "Name sources with instances in the training file.")
+    return write_parameters(folder, tune(from_table(InstanceStep, card.postprocessing, folder), scenes), scenes)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models import tune_instances
 from models.comparison_nuclei import main
 from models.comparison_nuclei_config import Folds
 from models.comparison_nuclei_folds import fold_config, fold_name, fold_patients
@@ -18,7 +19,7 @@ from models.instances import InstanceStep
 from models.monuseg import MONUSEG_ORGANS
 from models.shelf import CARD_FILE, SHIPPED, read_card
 from models.train_config import read_config
-from models.tune_instances import read_sets
+from models.tune_instances import is_tuned, read_sets
 from tests.models.test_train import data, one_thread  # noqa: F401 (fixtures)
 
 BASE = """
@@ -130,6 +131,24 @@ def test_some_of_the_folds_are_trained_and_nothing_is_measured(
     main([*given, "--device", "cpu", "--only", "fold-2"])
     assert [card.parent.name for card in (tmp_path / "work").glob(f"*/{CARD_FILE}")] == ["tiny-fold-2-of-2"]
     assert capsys.readouterr().out == "tiny-fold-2-of-2\n"
+
+
+def test_what_is_trained_is_tuned_if_the_file_says_so_and_only_once(
+    data: Path,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "tiny").mkdir()
+    (tmp_path / "tiny/train.toml").write_text(BASE, encoding="utf-8")
+    (tmp_path / "c.toml").write_text(FILE.replace("bundles = []", "bundles = []\ntune_images = 1"), encoding="utf-8")
+    monkeypatch.setattr(tune_instances, "GRIDS", {"smoothing_px": (0.0, 1.0)})
+    given = ["--config", str(tmp_path / "c.toml"), "--data", str(data), "--work", str(tmp_path / "work")]
+    main([*given, "--device", "cpu", "--only", "fold-2"])
+    card = tmp_path / "work/tiny-fold-2-of-2" / CARD_FILE
+    assert is_tuned(read_card(card.parent))
+    written = card.stat().st_mtime_ns
+    main([*given, "--device", "cpu", "--only", "fold-2"])
+    assert card.stat().st_mtime_ns == written
 
 
 def test_folds_are_trained_once_and_pooled(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: F811

@@ -14,7 +14,8 @@ from models.bundle import read_card, write_bundle
 from models.errors import TrainingError
 from models.instances import InstanceStep
 from models.shelf import WEIGHTS_FILE
-from models.tune_instances import Scene, judge, main, tune
+from models.train_config import read_config
+from models.tune_instances import Scene, is_tuned, judge, main, tune, tune_bundle
 from tests.models.examples import SMALL_UNET, card, network, tissue
 from tests.models.test_instances import certain, discs
 
@@ -109,6 +110,14 @@ def test_written_parameters_stand_in_the_card_and_the_weights_stay(
     assert set(after.postprocessing) == set(InstanceStep().as_dict())
     assert after.metrics["measured_with"] == {"seed_threshold": 0.3}
     assert after.training["postprocessing"]["parts"] == ["validation"]
+
+
+def test_a_bundle_is_tuned_in_one_call_and_says_so(bundle: Path, tmp_path: Path) -> None:
+    assert not is_tuned(read_card(bundle))
+    told = tune_bundle(bundle, read_config(tmp_path / "train.toml"), images=1)
+    assert told == read_card(bundle)
+    assert is_tuned(told)
+    assert told.training["postprocessing"]["images"] == 2
 
 
 def test_patients_of_the_test_are_refused(bundle: Path) -> None:
