@@ -68,7 +68,7 @@ def test_the_main_job_on_a_real_slide(data: Path, tmp_path: Path) -> None:
     assert run["resolution"]["super_resolved_mpp"] == pytest.approx(0.2495)
     assert run["peak_rss_bytes"] < 3 * 2**30
     nuclei = pq.read_table(folder / "nuclei.parquet")
-    assert 1500 < nuclei.num_rows < 15000
+    assert 1000 < nuclei.num_rows < 2500  # keratin taken for nuclei would add thousands
     median_um2 = float(np.median(nuclei["area_um2"].to_numpy()))
     assert 10 < median_um2 < 60
     store = SlideStore(folder / "CMU-1-Small-Region.ome.zarr")
