@@ -28,6 +28,7 @@ from models.evaluate_classification import (
 )
 from models.hybrid_resnet import HybridResNet
 from models.losses import hybrid_cross_entropy, patch_cross_entropy
+from models.operating_point import choose_operating_point, figures_at
 from models.patch_parts import (
     LEAK_PREFIX,
     PatchParts,
@@ -92,6 +93,7 @@ class ClassificationTask:
         self.options = from_table(ClassificationOptions, config.options, config.name)
         self._refuse_hidden_leak(config.name)
         self.normalisation = Normalisation(self.options.mean, self.options.std)
+        self._operating_point: float | None = None
         sight = Sight(
             root=Path(config.data_root),
             classes=self.options.classes,
@@ -163,15 +165,22 @@ class ClassificationTask:
         return {name: found[name] for name in ("balanced_accuracy", "auc", "ece") if math.isfinite(found[name])}
 
     def finish(self, network: nn.Module) -> None:
-        """Fit a temperature on the validation patients and fold it into the last layer: softmax is then calibrated."""
-        if not len(self.validation_patches.labels):
+        """Fit a temperature on the validation patients and fold it into the last layer: softmax is then calibrated.
+
+        Where there are two classes, the operating point is chosen on them, too.
+        """
+        patches = self.validation_patches
+        if not len(patches.labels):
             return
-        logits = classify(network, self.validation_patches.pixels, self.normalisation)
-        temperature = fit_temperature(logits, self.validation_patches.labels)
+        logits = classify(network, patches.pixels, self.normalisation)
+        temperature = fit_temperature(logits, patches.labels)
         last = [module for module in network.head.modules() if isinstance(module, nn.Linear)][-1]  # type: ignore[union-attr]
         with torch.no_grad():
             last.weight.div_(temperature)
             last.bias.div_(temperature)
+        if self.classes == 2:
+            calibrated = probabilities(network, patches.pixels, self.normalisation)
+            self._operating_point = choose_operating_point(patches.labels, calibrated[:, 1])
 
     def card_fields(self) -> dict[str, Any]:
         """Return the card's fields that follow from the task."""
@@ -179,6 +188,7 @@ class ClassificationTask:
             "classes": self.options.classes,
             "field_px": self.options.field_px,
             "normalisation": self.normalisation,
+            "postprocessing": {} if self._operating_point is None else {"operating_point": self._operating_point},
         }
 
     def split(self) -> dict[str, Any]:
@@ -211,6 +221,10 @@ class ClassificationTask:
             metrics["test"], commonest = evaluate_classification(patches.labels, found, patches.patients)
             metrics["by_class"] = evaluate_classes(patches.labels, found, self.options.classes)
             baseline |= commonest
+            if self._operating_point is not None:
+                metrics["operating_point"] = figures_at(
+                    self._operating_point, patches.labels, found[:, 1], patches.patients
+                )
         return metrics | {"baseline": baseline}
 
     def _protocol(self) -> str:

@@ -17,8 +17,9 @@ from models.data import refuse_shared_patients
 from models.errors import TrainingError
 from models.hybrid_resnet import HybridResNet
 from models.losses import hybrid_cross_entropy
+from models.operating_point import choose_operating_point, figures_at
 from models.resnet import ResNet, ResNetConfig
-from models.task_classification import ClassificationTask, classify, fit_temperature
+from models.task_classification import ClassificationTask, classify, fit_temperature, probabilities
 from models.train_config import ScheduleConfig, SourceConfig, TrainConfig
 from models.train_settings import fingerprint, settings_of
 from tests.models.examples import SMALL_HYBRID, card, network, tissue
@@ -95,6 +96,22 @@ def test_finishing_divides_the_logits_by_a_temperature_of_the_validation(
     after = classify(built, patches, task.normalisation)
     assert after == pytest.approx(before / fit_temperature(before, labels), abs=1e-4)
     assert {str(patient) for patient in task.validation_patches.patients} == set(task.split()["validation_patients"])
+
+
+def test_the_operating_point_is_chosen_on_the_validation_and_judged_on_the_test(data: Path) -> None:
+    task, built = ClassificationTask(config(data)), HybridResNet(SMALL_HYBRID).eval()
+    assert task.card_fields()["postprocessing"] == {}
+    with torch.no_grad():
+        task.finish(built)
+        metrics = task.test(built)
+        seen, judged = (
+            probabilities(built, one.pixels, task.normalisation)[:, 1]
+            for one in (task.validation_patches, task.test_patches)
+        )
+    point = choose_operating_point(task.validation_patches.labels, seen)
+    assert task.card_fields()["postprocessing"] == {"operating_point": point}
+    test = task.test_patches
+    assert metrics["operating_point"] == figures_at(point, test.labels, judged, test.patients)
 
 
 def test_options_that_change_nothing_leave_a_training_what_it_was(data: Path) -> None:

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from models.metrics import balanced_accuracy, confusion
+from models.operating_point import choose_operating_point, figures_at
+
+
+def at(point: float, labels: NDArray[np.int64], second: NDArray[np.float64]) -> float:
+    return balanced_accuracy(confusion(labels, (second >= point).astype(np.int64), 2))
+
+
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 20)), min_size=2, max_size=40))
+def test_no_other_line_has_a_higher_balanced_accuracy(drawn: list[tuple[int, int]]) -> None:
+    labels = np.array([label for label, _ in drawn])
+    second = np.array([twentieths / 20 for _, twentieths in drawn])
+    point = choose_operating_point(labels, second)
+    if len(set(labels)) < 2:
+        assert point == 0.5
+        return
+    assert at(point, labels, second) >= max(at(line, labels, second) for line in np.arange(-0.025, 1.1, 0.025)) - 1e-9
+
+
+def test_of_equally_good_lines_it_is_the_nearest_to_a_half() -> None:
+    labels, second = np.array([0, 1, 0, 1]), np.array([0.1, 0.2, 0.4, 0.8])
+    assert choose_operating_point(labels, second) == pytest.approx(0.6)
+
+
+def test_figures_are_those_of_the_second_class_called_from_the_point_on() -> None:
+    labels, second = np.array([0, 0, 0, 1, 1]), np.array([0.1, 0.3, 0.35, 0.3, 0.9])
+    found = figures_at(0.3, labels, second, np.array(["a", "a", "b", "b", "b"]))
+    assert found["recall"] == 1
+    assert found["specificity"] == pytest.approx(1 / 3)
+    assert found["precision"] == pytest.approx(1 / 2)
+    assert found["balanced_accuracy"] == pytest.approx(2 / 3)
+    low, high = found["balanced_accuracy_95"]
+    assert low <= 2 / 3 <= high
