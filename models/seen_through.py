@@ -6,8 +6,9 @@ stay those of the fine image, so it learns to outline what is no longer to be se
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import overload
 
 from models.coarse_scan import Enlarger, enlarger_of, scan_coarser
 from models.data_nuclei import NucleiSet
@@ -16,7 +17,9 @@ from models.nuclei_image import LabelledImage
 
 
 def see_through(sets: Sequence[NucleiSet], names: Sequence[str], device: str = "auto") -> list[NucleiSet]:
-    """Return the sets with their training images as each of the ways shows them, held in memory.
+    """Return the sets with their training images as each of the ways shows them.
+
+    An image is shown when it is first asked for, and then held in memory: of a large set a short training draws few.
 
     A way is a name that `models.coarse_scan.enlarger_of` takes: `bicubic-x2`, or a super-resolution bundle. Images of
     fewer px than a way's factor are left out; so are sets that nothing is left of.
@@ -29,8 +32,32 @@ def see_through(sets: Sequence[NucleiSet], names: Sequence[str], device: str = "
         if a name is neither, or its bundle cannot be used.
     """
     ways = [_way(name, device) for name in names]
-    seen = [replace(one, train=[_seen(image, way) for way in ways for image in _large(one, way)]) for one in sets]
+    seen = [replace(one, train=SeenImages((image, way) for way in ways for image in _large(one, way))) for one in sets]
     return [one for one in seen if one.train]
+
+
+class SeenImages(Sequence[LabelledImage]):
+    """Images as ways show them, each worked out once."""
+
+    def __init__(self, seen: Iterable[tuple[LabelledImage, Enlarger]]) -> None:
+        self._seen = tuple(seen)
+        self._shown: dict[int, LabelledImage] = {}
+
+    def __len__(self) -> int:
+        return len(self._seen)
+
+    @overload
+    def __getitem__(self, index: int) -> LabelledImage: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[LabelledImage]: ...
+    def __getitem__(self, index: int | slice) -> LabelledImage | Sequence[LabelledImage]:
+        if isinstance(index, slice):
+            return [self[place] for place in range(len(self))[index]]
+        place = range(len(self))[index]
+        if place not in self._shown:
+            image, way = self._seen[place]
+            self._shown[place] = scan_coarser(image, way.factor, way.enlarge)
+        return self._shown[place]
 
 
 def _way(name: str, device: str) -> Enlarger:
@@ -43,7 +70,3 @@ def _way(name: str, device: str) -> Enlarger:
 
 def _large(one: NucleiSet, way: Enlarger) -> Sequence[LabelledImage]:
     return [image for image in one.train if min(image.labels.shape) >= way.factor]
-
-
-def _seen(image: LabelledImage, way: Enlarger) -> LabelledImage:
-    return scan_coarser(image, way.factor, way.enlarge)

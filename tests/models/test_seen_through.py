@@ -9,7 +9,7 @@ from models.data_nuclei import NucleiSet
 from models.degrade import enlarge_bicubic, reduce_bicubic
 from models.errors import TrainingError, UnknownBundle
 from models.nuclei_image import LabelledImage
-from models.seen_through import see_through
+from models.seen_through import SeenImages, see_through
 
 
 def image(side_px: int) -> LabelledImage:
@@ -27,6 +27,15 @@ def test_bicubic_gives_what_a_reduction_and_an_enlargement_give() -> None:
     (seen,) = see_through([of(one)], ["bicubic-x2"])
     assert np.array_equal(seen.train[0].image, enlarge_bicubic(reduce_bicubic(one.image, 2), 2))
     assert np.array_equal(seen.train[0].labels, one.labels)
+
+
+def test_an_image_is_worked_out_when_it_is_asked_for_and_only_once() -> None:
+    (seen,) = see_through([of(image(32), image(48))], ["bicubic-x2"])
+    assert isinstance(seen.train, SeenImages)
+    assert not seen.train._shown
+    assert seen.train[-1] is seen.train[1]
+    assert list(seen.train._shown) == [1]
+    assert [one.labels.shape[0] for one in seen.train[:]] == [32, 48]
 
 
 def test_every_image_is_seen_in_every_way() -> None:
