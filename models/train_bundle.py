@@ -54,11 +54,10 @@ def refuse_what_cannot_ship(config: TrainConfig, task: Task, out: Path) -> None:
     if config.begin:
         seen = read_card(config.begin).training.get("train_patients", ())
         refuse_shared_patients(**{f"training of {config.begin}": seen, "test": task.split()["test_patients"]})
-    if config.task != "superresolution":
-        return
     network = build(config).eval()
-    with torch.no_grad():
-        task.finish(network)
+    if config.task == "superresolution":
+        with torch.no_grad():
+            task.finish(network)
     _card(config, task, network, {}, {}).check(config.name)
     if config.weights == "gan":
         refuse_other_network(out, network)

@@ -14,7 +14,7 @@ from PIL import Image
 from models import checkpoint
 from models.bundle import load_network, read_card
 from models.checkpoint import Progress
-from models.errors import TrainingError
+from models.errors import BundleError, TrainingError
 from models.learning_rate import rate, share_done
 from models.predict import load_predictor
 from models.tasks import build_task
@@ -206,6 +206,14 @@ def test_an_architecture_that_does_not_do_the_task_is_refused(data: Path, tmp_pa
         build_task(replace(config("nuclei", data), options={"crop": 3}))
     with pytest.raises(TrainingError, match="no task"):
         build_task(replace(config("nuclei", data), task="painting"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_card_that_would_be_refused_is_refused_before_the_training(task: str, data: Path, tmp_path: Path) -> None:
+    wrong = replace(config(task, data), name="Capital")
+    with pytest.raises(BundleError, match="name is 'Capital'"):
+        train(wrong, tmp_path / "bundle")
+    assert not list(tmp_path.glob("bundle*/*"))
 
 
 def test_the_learning_rate_warms_up_and_ends_at_nothing() -> None:
