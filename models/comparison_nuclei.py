@@ -17,7 +17,7 @@ from pathlib import Path
 
 from models.comparison_nuclei_cache import FiguresCache
 from models.comparison_nuclei_config import Folds, NucleiComparison, Product, TestSet, read_nuclei_comparison
-from models.comparison_nuclei_folds import fold_config, fold_name, fold_patients, train_unless_there
+from models.comparison_nuclei_folds import fold_configs, fold_name, fold_patients, train_unless_there
 from models.comparison_nuclei_measure import Bench, LeftOut, Measured, locate
 from models.comparison_nuclei_set import list_images, of_patients
 from models.shelf import read_card
@@ -109,10 +109,7 @@ def _trainings(comparison: NucleiComparison, files: Path, data_root: Path) -> It
     yield from (read_config(files / one).at(data_root) for one in comparison.trainings)
     folds = comparison.folds
     if folds:
-        base = read_config(files / folds.base).at(data_root)
-        images = list_images(comparison.set_named(folds.set), data_root)
-        for fold, patients in enumerate(fold_patients(images, folds.count)):
-            yield fold_config(base, folds, fold, patients)
+        yield from fold_configs(folds, files, data_root, list_images(comparison.set_named(folds.set), data_root))
 
 
 def _begun_in(config: TrainConfig, work: Path) -> TrainConfig:

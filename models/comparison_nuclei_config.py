@@ -103,6 +103,8 @@ class Folds:
     count: int
     base: str
     """Training file, relative to the comparison's."""
+    first: str = ""
+    """Training file of bundles, one a fold on the same patients, that those of `base` begin with."""
 
     def __post_init__(self) -> None:
         if self.count < 2:

@@ -7,7 +7,7 @@ so that no network is tested on an organ that it has never seen.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from models.comparison_nuclei_set import HeldOut
 from models.errors import TrainingError
 from models.shelf import CARD_FILE, read_card
 from models.train import train
-from models.train_config import TrainConfig
+from models.train_config import TrainConfig, read_config
 
 _OF_A_MACHINE = ("device", "data_root", "text")
 """Fields of a training that say where it runs, not which it is."""
@@ -42,6 +42,24 @@ def fold_patients(images: Iterable[HeldOut], count: int) -> list[tuple[str, ...]
 def fold_name(folds: Folds, fold: int) -> str:
     """Return the name of a fold's bundle: that of its training file's folder, and which of how many, from 1."""
     return f"{Path(folds.base).parent.name or 'nuclei'}-fold-{fold + 1}-of-{folds.count}"
+
+
+def fold_configs(folds: Folds, files: Path, data_root: Path, images: Sequence[HeldOut]) -> Iterator[TrainConfig]:
+    """Yield the trainings of all folds, in the order in which they can be made; files are relative to `files`."""
+    base = read_config(files / folds.base).at(data_root)
+    first = read_config(files / folds.first).at(data_root) if folds.first else None
+    for fold, patients in enumerate(fold_patients(images, folds.count)):
+        config = fold_config(base, folds, fold, patients)
+        if first:
+            name = f"{fold_name(folds, fold)}-first"
+            yield _named(fold_config(first, folds, fold, patients), name=name)
+            config = _named(config, begin=name)
+        yield config
+
+
+def _named(config: TrainConfig, **names: str) -> TrainConfig:
+    changed: TrainConfig = replace(config, **names)  # type: ignore[arg-type]
+    return replace(changed, text=_as_toml(changed))
 
 
 def fold_config(base: TrainConfig, folds: Folds, fold: int, test: tuple[str, ...]) -> TrainConfig:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from models.coarse_scan import Enlarger, draw_enlarged, enlarger_of
 from models.data import choose, patient_of, split_patients
 from models.errors import EvaluationError, TrainingError
 from models.losses import NUCLEUS
+from models.nuclei_channels import true_offsets
 from models.nuclei_examples import Example, LabelledImages, Memory, Read, Request
 from models.nuclei_image import LabelledImage, at_mpp, enlargement
 from models.nuclei_layouts import list_examples
@@ -166,14 +168,27 @@ def three_classes(
     return classes
 
 
+class Crop(NamedTuple):
+    """A square to learn from."""
+
+    image: NDArray[np.uint8]
+    """(y, x, 3)."""
+    classes: NDArray[np.uint8]
+    """(y, x); see `three_classes`."""
+    offsets: NDArray[np.float32] | None
+    """(2, y, x), where they were asked for; without meaning where the class is `NUCLEUS`. See `nuclei_channels`."""
+
+
 def draw_nuclei(
     sets: list[NucleiSet],
     crop_px: int,
     augmentation: NucleiAugmentation,
     rng: np.random.Generator,
     contour_px: int = CONTOUR_PX,
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return a random crop (crop_px, crop_px, 3) with its classes (crop_px, crop_px), augmented.
+    *,
+    offsets: bool = False,
+) -> Crop:
+    """Return a random crop of side crop_px, augmented.
 
     Labels are magnified before the classes are drawn, so that the contour is `contour_px` wide at any magnification.
 
@@ -189,12 +204,16 @@ def draw_nuclei(
     box = random_box(one.labels.shape, side_px, rng)
     image = magnify(one.image[box], crop_px)
     labels = magnify_labels(one.labels[box], crop_px)
-    classes = three_classes(labels, instances=one.instances, contour_px=contour_px)
     if rng.random() < augmentation.soften_share:
         image = soften(image, augmentation.soften_factor)
     image = jitter_stain(image, rng, augmentation.stain)
     orientation = int(rng.integers(8))
-    return orient(image, orientation), orient(classes, orientation)  # type: ignore[return-value]
+    labels = orient(labels, orientation)  # type: ignore[assignment]
+    return Crop(
+        image=orient(image, orientation),  # type: ignore[arg-type]
+        classes=three_classes(labels, instances=one.instances, contour_px=contour_px),
+        offsets=true_offsets(labels) if offsets else None,
+    )
 
 
 def _side_px(one: LabelledImage, crop_px: int, scale: float, largest_scale: float) -> int:

@@ -15,8 +15,6 @@ from torch.nn import functional
 
 from models.blocks import begin_kaiming, convolution
 
-NUCLEI_CLASSES = ("background", "interior", "contour")
-
 
 @dataclass(frozen=True, slots=True)
 class NucleiUNetConfig:

@@ -24,6 +24,7 @@ from models.card import Card, join_cards
 from models.device import choose_device
 from models.errors import BundleError, DeviceError
 from models.fold import fold
+from models.nuclei_channels import count_classes
 from models.shelf import read_card
 
 Precision = Literal["fp32", "bf16"]
@@ -73,7 +74,8 @@ class Predictor:
     def __call__(self, tiles: NDArray[np.uint8]) -> NDArray[np.uint8] | NDArray[np.float32]:
         """Map (n, y, x, 3) uint8 RGB to what the task gives.
 
-        superresolution: (n, scale y, scale x, 3) uint8. nuclei: (n, y, x, classes) float32 probabilities.
+        superresolution: (n, scale y, scale x, 3) uint8. nuclei: (n, y, x, classes) float32 probabilities, offsets
+        as they are.
         classification: (n, classes) float32 probabilities, of patches whose sides are the card's field.
 
         Raises
@@ -113,7 +115,7 @@ class Predictor:
         if self.card.task != "classification":
             output = output[:, :, : height * self.scale, : width * self.scale]
         if self.card.task != "superresolution":
-            return _softmax(output)
+            return _probabilities(output, count_classes(self.card.classes or ()))
         eight_bits = output.clamp(0, 1).mul_(255).round_().to(torch.uint8)
         return cast(NDArray[np.uint8], eight_bits.permute(0, 2, 3, 1).cpu().numpy())
 
@@ -248,14 +250,15 @@ def _classified_at_once(device: torch.device) -> int:
     return CLASSIFIED_AT_ONCE_CPU if device.type == "cpu" else CLASSIFIED_AT_ONCE_CUDA
 
 
-def _softmax(logits: Tensor) -> NDArray[np.float32]:
-    """Map logits (n, k, ...) to probabilities (n, ..., k) in fp32.
+def _probabilities(output: Tensor, classes: int) -> NDArray[np.float32]:
+    """Map (n, k, ...) to (n, ..., k) in fp32: the first `classes` channels to probabilities, others as they are.
 
     In numpy, on one thread: torch shares the work out, and at the seams between threads its exponential rounds
     differently, so that the bytes would depend on their number.
     """
-    planes: NDArray[np.float32] = logits.movedim(1, 0).float().contiguous().cpu().numpy()
+    channels: NDArray[np.float32] = output.movedim(1, 0).float().contiguous().cpu().numpy()
+    planes = channels[:classes]
     planes -= planes.max(0)
     np.exp(planes, out=planes)
     planes /= planes.sum(0)
-    return np.moveaxis(planes, 0, -1)
+    return np.moveaxis(channels, 0, -1)

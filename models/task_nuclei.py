@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -12,7 +13,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 from models.batches import Batch, Better, network_input, normalise
 from models.card import Normalisation
@@ -20,8 +20,8 @@ from models.data_nuclei import CONTOUR_PX, LabelledImage, NucleiAugmentation, Nu
 from models.errors import TrainingError
 from models.evaluate_nuclei import NUCLEI_PROTOCOL, Figures, evaluate_nuclei
 from models.instances import InstanceStep
-from models.losses import IGNORED, contour_dice, nuclei_cross_entropy, soft_dice
-from models.nuclei_unet import NUCLEI_CLASSES
+from models.losses import IGNORED, contour_dice, nuclei_cross_entropy, offset_errors, soft_dice
+from models.nuclei_channels import CLASSES, OFFSETS, count_classes, probabilities_and_offsets
 from models.seen_through import see_through
 from models.slide_reader import OpenSlide, open_tiff
 from models.train_config import TrainConfig, from_table
@@ -33,8 +33,10 @@ class NucleiOptions:
     """Table `options` of a nuclei training."""
 
     crop_px: int = 256
-    classes: tuple[str, ...] = NUCLEI_CLASSES
+    classes: tuple[str, ...] = CLASSES
     """What the network tells apart: these three, or `background` and `nucleus` where it knows no contours."""
+    offsets: float = 0.0
+    """Weight of the errors of offsets; above 0 the network has two channels for them, behind the classes."""
     class_weights: tuple[float, float, float] = (1.0, 1.0, 2.0)
     """Of background, interior, contour in the cross-entropy."""
     dice: float = 1.0
@@ -75,21 +77,21 @@ class NucleiTask:
 
     @property
     def _seen(self) -> list[NucleiSet]:
-        """The training images as the ways of `seen_through` show them: worked out, once, when a first crop is drawn."""
+        """The training images as the ways of `seen_through` show them."""
         with self._seeing:
             if self._seen_sets is None:
                 self._seen_sets = see_through(self.sets, self.options.seen_through)
         return self._seen_sets
 
     def draw(self, rng: np.random.Generator, count: int) -> Batch:
-        """Return `count` crops: `image` (n, 3, y, x) uint8 and `classes` (n, y, x) uint8."""
+        """Return `count` crops: `image` (n, 3, y, x) and `classes` (n, y, x) uint8, `offsets` (n, 2, y, x) if asked."""
         options = self.options
-        drawn = [
-            draw_nuclei(self._lot(rng), options.crop_px, self.augmentation, rng, options.contour_px)
-            for _ in range(count)
-        ]
-        images, classes = (torch.from_numpy(np.stack(arrays)) for arrays in zip(*drawn, strict=True))
-        return {"image": images.permute(0, 3, 1, 2), "classes": classes}
+        draw = partial(draw_nuclei, contour_px=options.contour_px, offsets=options.offsets > 0)
+        drawn = [draw(self._lot(rng), options.crop_px, self.augmentation, rng) for _ in range(count)]
+        images = torch.from_numpy(np.stack([one.image for one in drawn])).permute(0, 3, 1, 2)
+        batch = {"image": images, "classes": torch.from_numpy(np.stack([one.classes for one in drawn]))}
+        offsets = [one.offsets for one in drawn if one.offsets is not None]
+        return batch | ({"offsets": torch.from_numpy(np.stack(offsets))} if offsets else {})
 
     def _lot(self, rng: np.random.Generator) -> list[NucleiSet]:
         """Return the images that the next crop comes from."""
@@ -106,8 +108,9 @@ class NucleiTask:
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
         """Return weighted cross-entropy + soft Dice of the nuclei."""
-        logits, target = network(normalise(batch["image"], self.normalisation)), batch["classes"].long()
-        self._refuse_other_classes(logits.shape[1])
+        output, target = network(normalise(batch["image"], self.normalisation)), batch["classes"].long()
+        self._refuse_other_channels(output.shape[1])
+        logits = output[:, : len(self.options.classes)]
         if "contour" not in self.options.classes:
             target = torch.where((target > 0) & (target != IGNORED), 1, target)
         weights = logits.new_tensor(self.options.class_weights[: logits.shape[1]])
@@ -116,12 +119,19 @@ class NucleiTask:
             total = total + self.options.dice * soft_dice(logits, target)
         if self.options.contour_dice:
             total = total + self.options.contour_dice * contour_dice(logits, target)
+        if self.options.offsets:
+            total = total + self.options.offsets * offset_errors(output[:, logits.shape[1] :], batch["offsets"], target)
         return total
 
-    def _refuse_other_classes(self, count: int) -> None:
-        if count != len(self.options.classes):
-            what = f"the network tells {count} classes apart, the options name {', '.join(self.options.classes)}"
-            raise TrainingError(what, 'A network without contours needs `classes = ["background", "nucleus"]`.')
+    @property
+    def _channels(self) -> tuple[str, ...]:
+        return (*self.options.classes, *(OFFSETS if self.options.offsets else ()))
+
+    def _refuse_other_channels(self, count: int) -> None:
+        if count != len(self._channels):
+            what = f"the network has {count} channels (`classes`), the options name {', '.join(self._channels)}"
+            cure = 'A network without contours needs `classes = ["background", "nucleus"]`, offsets need two channels.'
+            raise TrainingError(what, cure)
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Return Dice, AJI and PQ on the validation images."""
@@ -132,9 +142,10 @@ class NucleiTask:
         return {name: figures[name]["mean"] for name in ("dice", "aji", "pq") if name in figures}
 
     def _figures(self, images: Sequence[LabelledImage], network: nn.Module) -> tuple[Figures, Figures]:
-        return evaluate_nuclei(
-            images, lambda image: segment(network, image, self.normalisation), self.instances, mpp=self.mpp
-        )
+        return evaluate_nuclei(images, lambda image: self._segment(network, image), self.instances, mpp=self.mpp)
+
+    def _segment(self, network: nn.Module, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return segment(network, image, self.normalisation, count_classes(self._channels))
 
     def finish(self, network: nn.Module) -> None:
         """Nothing is fitted after the training."""
@@ -142,7 +153,7 @@ class NucleiTask:
     def card_fields(self) -> dict[str, Any]:
         """Return the card's fields that follow from the task."""
         return {
-            "classes": self.options.classes,
+            "classes": self._channels,
             "normalisation": self.normalisation,
             "postprocessing": dict(self.instances.as_dict()),
         }
@@ -164,12 +175,17 @@ class NucleiTask:
         return {"protocol": NUCLEI_PROTOCOL, "test": test, "baseline": {"method": "all background", **baseline}}
 
 
-def segment(network: nn.Module, image: NDArray[np.uint8], normalisation: Normalisation) -> NDArray[np.float32]:
-    """Return class probabilities (y, x, k) of an image (y, x, 3), the border repeated up to the network's stride."""
+def segment(
+    network: nn.Module, image: NDArray[np.uint8], normalisation: Normalisation, classes: int
+) -> NDArray[np.float32]:
+    """Return the channels (y, x, k) of an image (y, x, 3), the border repeated up to the network's stride.
+
+    The first `classes` of them are probabilities.
+    """
     height, width = image.shape[:2]
     stride_px: int = network.stride_px  # type: ignore[assignment]
     padding = [(0, -length % stride_px) for length in (height, width)]
     tensor = network_input(network, np.pad(image, [*padding, (0, 0)], mode="edge"), normalisation)
-    probabilities = functional.softmax(network(tensor), dim=1)[0].permute(1, 2, 0)
-    found: NDArray[np.float32] = probabilities[:height, :width].cpu().numpy()
+    channels = probabilities_and_offsets(network(tensor), classes)[0].permute(1, 2, 0)
+    found: NDArray[np.float32] = channels[:height, :width].cpu().numpy()
     return found

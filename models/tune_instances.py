@@ -24,6 +24,7 @@ from models.data_nuclei import LabelledImage, NucleiSet, read_nuclei
 from models.errors import TrainingError
 from models.instances import InstanceStep
 from models.metrics_instances import aji, panoptic_quality
+from models.nuclei_channels import CLASSES
 from models.predict import load_predictor
 from models.train_config import TrainConfig, from_table, read_config
 from models.whole_image import DensePredictor, predict_whole
@@ -33,9 +34,10 @@ FIGURE = "mean over images of PQ + AJI"
 TUNED_ON = "postprocessing"
 """Key of a card's training that says so."""
 GRIDS: dict[str, tuple[float, ...]] = {
-    "seed_threshold": (-0.4, -0.3, -0.2, -0.1, 0.0, 0.1, 0.2, 0.3, 0.5),
+    "seed_threshold": (-0.6, -0.5, -0.4, -0.3, -0.2, -0.1, 0.0, 0.1, 0.2, 0.3, 0.5),
     "foreground_threshold": (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.7, 0.8),
     "seed_height_px": (0.5, 1.0, 1.5, 2.0, 3.0, 4.0),
+    "offsets_weight": (0.0, 0.5, 1.0, 2.0, 4.0),
     "smoothing_px": (0.0, 0.5, 1.0, 1.5, 2.0, 3.0),
     "least_area_px": (8, 16, 24, 32, 48, 64, 96, 128),
 }
@@ -116,9 +118,15 @@ def tune(
     best, before = begin, -np.inf
     while quality(best) > before + _LEAST_GAIN:
         before = quality(best)
-        for name, grid in GRIDS.items():
+        for name, grid in _grids_for(scenes).items():
             best = max([best, *(_with(best, name, value) for value in grid)], key=quality)
     return best
+
+
+def _grids_for(scenes: Sequence[Scene]) -> dict[str, tuple[float, ...]]:
+    """What may change: how offsets are weighed only where a network has them."""
+    offsets = any(scene.probabilities.shape[2] > len(CLASSES) for scene in scenes)
+    return {name: grid for name, grid in GRIDS.items() if offsets or name != "offsets_weight"}
 
 
 def _with(step: InstanceStep, name: str, value: float) -> InstanceStep:

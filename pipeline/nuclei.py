@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.geometry import Box, Frame
 from pipeline.grid import Tile
-from pipeline.nuclei_instances import CONTOUR, INTERIOR, NucleiParameters, segment
+from pipeline.nuclei_instances import NucleiParameters, nucleus_probability, segment
 from pipeline.nuclei_measure import Seen, measure
 from pipeline.nuclei_runs import Labels
 
@@ -26,7 +26,7 @@ def owned_nuclei(
     Parameters
     ----------
     probabilities
-        (y, x, 3), or (y, x, 2) without contours, over `tile.read`; right at least `parameters.halo_px` around the core,
+        What `segment` takes, over `tile.read`; right at least `parameters.halo_px` around the core,
         or up to the frame's border.
     pixels
         (y, x, 3) RGB over `tile.read`: what the network saw.
@@ -40,7 +40,7 @@ def owned_nuclei(
         )
         raise ValueError(msg)
     labels = segment(probabilities, parameters)
-    seen = Seen(read, pixels, probabilities[..., INTERIOR : CONTOUR + 1].sum(axis=2))
+    seen = Seen(read, pixels, nucleus_probability(probabilities))
     cut = _cut_by_the_tile(labels, read, frame)
 
     def owned(y: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.bool_]:

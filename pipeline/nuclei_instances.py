@@ -18,12 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from pipeline import nuclei_offsets
 from pipeline.errors import ConfigError, SlideError
 from pipeline.nuclei_enclosed import fill_enclosed, without_pinholes
 from pipeline.nuclei_runs import Labels, areas_of, boxes_of, find_contacts, find_runs, renumbered
 from pipeline.nuclei_seeds import EROSION_REACH_PX, grow, separate
 
 INTERIOR, CONTOUR = 1, 2
+_OFFSETS = 2  # the last two channels, where there are more than three
 
 
 class NotProbabilities(SlideError, ValueError):
@@ -39,7 +41,9 @@ class NucleiParameters:
     foreground_threshold: float = 0.5
     """A pixel is nucleus when interior + contour exceeds this."""
     seed_threshold: float = 0.0
-    """A pixel of the foreground is a seed when interior - contour exceeds this."""
+    """A pixel of the foreground is a seed when interior - contour, and what offsets add, exceeds this."""
+    offsets_weight: float = 2.0
+    """Weight of offsets in that sum, where a network has them (`nuclei_offsets.spread`)."""
     max_hole_px: int = 12
     """A hole in a seed is filled before the seed is looked at, unless it is longer along y or x."""
     seed_height_px: float = 2.0
@@ -58,6 +62,7 @@ class NucleiParameters:
             "smoothing_px": 0 <= self.smoothing_px <= 10,
             "foreground_threshold": 0 < self.foreground_threshold < 1,
             "seed_threshold": -1 < self.seed_threshold < 1,
+            "offsets_weight": 0 <= self.offsets_weight <= 100,
             "max_hole_px": self.max_hole_px >= 0,
             "seed_height_px": self.seed_height_px > 0,
             "least_seed_area_px": self.least_seed_area_px >= 1,
@@ -83,7 +88,7 @@ class NucleiParameters:
     @property
     def halo_px(self) -> int:
         """How far around a core probabilities must be right for the nuclei it owns to be those of the whole slide."""
-        of_masks = math.ceil(_TRUNCATE * self.smoothing_px) + self.max_hole_px
+        of_masks = max(math.ceil(_TRUNCATE * self.smoothing_px), nuclei_offsets.REACH_PX) + self.max_hole_px
         of_seeds = self.max_diameter_px + EROSION_REACH_PX
         return of_masks + of_seeds + self.max_growth_px + 2
 
@@ -96,23 +101,38 @@ def segment(probabilities: NDArray[np.float32], parameters: NucleiParameters) ->
     """Label the nuclei of a (y, x, 3) {background, interior, contour} map: (y, x), 0 between them, numbered from 1.
 
     Of a network that knows no contours the map is (y, x, 2): touching nuclei are then parted by their shape alone.
+    Either may be followed by two more channels, offsets along y and x.
     Every label is one 4-connected region without holes. What lies inside a nucleus belongs to it.
     """
     interior = _smooth(probabilities[..., INTERIOR], parameters.smoothing_px)
     contour = np.zeros_like(interior)
-    if probabilities.shape[2] > CONTOUR:
+    if _count_classes(probabilities) > CONTOUR:
         contour = _smooth(probabilities[..., CONTOUR], parameters.smoothing_px)
-    if not math.isfinite(interior.sum(dtype=np.float64) + contour.sum(dtype=np.float64)):
+    foreground, certainty = interior + contour, interior - contour
+    if _count_classes(probabilities) < probabilities.shape[2]:
+        certainty += parameters.offsets_weight * nuclei_offsets.spread(probabilities[..., -_OFFSETS:])
+    if not math.isfinite(foreground.sum(dtype=np.float64) + certainty.sum(dtype=np.float64)):
         raise _not_finite(probabilities)
-    foreground = interior + contour > parameters.foreground_threshold
-    seeds = find_runs((interior - contour > parameters.seed_threshold) & foreground)
+    nucleus = foreground > parameters.foreground_threshold
+    seeds = find_runs((certainty > parameters.seed_threshold) & nucleus)
     contacts = find_contacts(seeds)
     seeds = replace(seeds, value=without_pinholes(seeds, contacts, parameters.max_hole_px))
     labels = separate(
         seeds, contacts, parameters.least_seed_area_px, parameters.max_diameter_px, parameters.seed_height_px
     )
-    labels = grow(labels, foreground | seeds.paint(seeds.value), parameters.max_growth_px)
+    labels = grow(labels, nucleus | seeds.paint(seeds.value), parameters.max_growth_px)
     return fill_enclosed(_drop_implausible(labels, parameters))
+
+
+def _count_classes(probabilities: NDArray[np.float32]) -> int:
+    channels: int = probabilities.shape[2]
+    return channels if channels <= CONTOUR + 1 else channels - _OFFSETS
+
+
+def nucleus_probability(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Map what `segment` gets to the probability of nucleus, (y, x): all classes but background."""
+    probability: NDArray[np.float32] = probabilities[..., INTERIOR : _count_classes(probabilities)].sum(axis=2)
+    return probability
 
 
 def _not_finite(probabilities: NDArray[np.float32]) -> NotProbabilities:

@@ -19,7 +19,8 @@ from torch import nn
 from models.bundle import build_network
 from models.card import Card
 from models.hybrid_resnet import HybridResNetConfig
-from models.nuclei_unet import NUCLEI_CLASSES, NucleiUNetConfig
+from models.nuclei_channels import CLASSES
+from models.nuclei_unet import NucleiUNetConfig
 from models.predict import Precision, Predictor
 from models.receptive_field import receptive_radius_px
 from models.super_resolution import SuperResolverConfig
@@ -42,7 +43,7 @@ def card(config: SuperResolverConfig | NucleiUNetConfig | HybridResNetConfig, **
         facts |= {"scale": config.scale, "receptive_radius_px": 12}
     elif isinstance(config, NucleiUNetConfig):
         facts |= {"name": "small-unet", "task": "nuclei", "architecture": "unet", "mpp": 0.25}
-        facts |= {"classes": NUCLEI_CLASSES, "receptive_radius_px": 0, "stride_px": 2**config.depth}
+        facts |= {"classes": CLASSES, "receptive_radius_px": 0, "stride_px": 2**config.depth}
     else:
         facts |= {"name": "small-hybrid", "task": "classification", "architecture": "hybrid_resnet", "mpp": 1.0}
         facts |= {"classes": ("non-IDC", "IDC"), "field_px": 50}

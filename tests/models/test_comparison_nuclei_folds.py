@@ -17,6 +17,7 @@ from models.comparison_nuclei_set import HeldOut
 from models.errors import DeviceError, TrainingError
 from models.instances import InstanceStep
 from models.monuseg import MONUSEG_ORGANS
+from models.nuclei_channels import OFFSETS
 from models.shelf import CARD_FILE, SHIPPED, read_card
 from models.train_config import read_config
 from models.tune_instances import is_tuned, read_sets
@@ -149,6 +150,25 @@ def test_what_is_trained_is_tuned_if_the_file_says_so_and_only_once(
     written = card.stat().st_mtime_ns
     main([*given, "--device", "cpu", "--only", "fold-2"])
     assert card.stat().st_mtime_ns == written
+
+
+def test_a_fold_goes_on_from_a_first_network_that_left_out_the_same_patients(
+    data: Path,  # noqa: F811
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "tiny").mkdir()
+    (tmp_path / "tiny/first.toml").write_text(BASE, encoding="utf-8")
+    with_offsets = BASE.replace("depth = 2", "depth = 2, classes = 5").replace("32,", "32, offsets = 1.0,")
+    (tmp_path / "tiny/train.toml").write_text(with_offsets, encoding="utf-8")
+    (tmp_path / "c.toml").write_text(FILE + 'first = "tiny/first.toml"', encoding="utf-8")
+    given = ["--config", str(tmp_path / "c.toml"), "--data", str(data), "--work", str(tmp_path / "work")]
+    main([*given, "--device", "cpu", "--only", "fold-2"])
+    assert capsys.readouterr().out.split() == ["tiny-fold-2-of-2-first", "tiny-fold-2-of-2"]
+    first, then = (read_card(tmp_path / "work" / f"tiny-fold-2-of-2{part}") for part in ("-first", ""))
+    assert then.training["begun_with"] == first.name
+    assert then.training["test_patients"] == first.training["test_patients"] == ["set: p1", "set: p3"]
+    assert then.classes == (*(first.classes or ()), *OFFSETS)
 
 
 def test_folds_are_trained_once_and_pooled(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: F811

@@ -99,7 +99,7 @@ def test_a_missing_label_image_is_named(tmp_path: Path) -> None:
 def test_an_unaugmented_crop_is_a_crop_with_its_classes(tmp_path: Path) -> None:
     write_set(tmp_path)
     nuclei = read_nuclei(source(), tmp_path, seed=0)
-    image, classes = draw_nuclei([nuclei], 30, STILL, np.random.default_rng(0))
+    image, classes, _ = draw_nuclei([nuclei], 30, STILL, np.random.default_rng(0))
     assert image.shape == (30, 30, 3)
     assert image.dtype == classes.dtype == np.uint8
     assert {BACKGROUND, INTERIOR, CONTOUR} == set(np.unique(classes))

@@ -12,6 +12,7 @@ from models.losses import (
     l1,
     mse,
     nuclei_cross_entropy,
+    offset_errors,
     patch_cross_entropy,
     soft_dice,
     tv,
@@ -109,6 +110,21 @@ def test_certain_and_right_logits_cost_nothing() -> None:
         contour_dice(logits, target),
     ):
         assert float(loss) == pytest.approx(0, abs=1e-5)
+
+
+def test_errors_of_offsets_are_their_formula_px_by_px() -> None:
+    generator = torch.Generator().manual_seed(3)
+    drawn, truth = torch.randn(2, 1, 2, 9, 8, generator=generator)
+    target = torch.tensor([0, 1, 2, NUCLEUS, IGNORED])[torch.randint(0, 5, (1, 9, 8), generator=generator)]
+    error, target_px = (drawn - truth)[0].numpy(), target[0].numpy()
+    known = target_px < NUCLEUS
+    wanted = sum(error[:, y, x] @ error[:, y, x] for y, x in np.argwhere(known)) / known.sum()
+    inside = [(y, x) for y, x in np.argwhere(known & (target_px > 0)) if 2 <= y < 7]
+    wanted += sum((error[0, y + 2, x] - error[0, y - 2, x]) ** 2 for y, x in inside) / len(inside)
+    inside = [(y, x) for y, x in np.argwhere(known & (target_px > 0)) if 2 <= x < 6]
+    wanted += sum((error[1, y, x + 2] - error[1, y, x - 2]) ** 2 for y, x in inside) / len(inside)
+    assert float(offset_errors(drawn, truth, target)) == pytest.approx(float(wanted), rel=1e-5)
+    assert float(offset_errors(drawn, truth, torch.full_like(target, NUCLEUS))) == 0
 
 
 def test_label_smoothing_is_its_formula() -> None:

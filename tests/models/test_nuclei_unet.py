@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from models.blocks import parameter_count
-from models.nuclei_unet import NUCLEI_CLASSES, NucleiUNet, NucleiUNetConfig
+from models.nuclei_channels import CLASSES
+from models.nuclei_unet import NucleiUNet, NucleiUNetConfig
 
 
 @pytest.mark.parametrize(("base", "count"), [(32, 7_763_107), (64, 31_037_763)])
@@ -25,8 +26,8 @@ def test_logits_have_the_side_of_the_image(depth: int, classes: int) -> None:
 
 
 def test_there_are_three_classes_of_px() -> None:
-    assert NUCLEI_CLASSES == ("background", "interior", "contour")
-    assert NucleiUNetConfig().classes == len(NUCLEI_CLASSES)
+    assert CLASSES == ("background", "interior", "contour")
+    assert NucleiUNetConfig().classes == len(CLASSES)
 
 
 def test_every_parameter_learns() -> None:

@@ -9,6 +9,9 @@ import torch
 from PIL import Image
 
 from models.errors import TrainingError
+from models.losses import nuclei_cross_entropy, offset_errors, soft_dice
+from models.nuclei_channels import CLASSES, OFFSETS
+from models.nuclei_unet import NucleiUNet, NucleiUNetConfig
 from models.published_unet import PublishedUNet, PublishedUNetConfig
 from models.task_nuclei import NucleiTask, segment
 from models.train_config import ScheduleConfig, SourceConfig, TrainConfig
@@ -18,7 +21,7 @@ from tests.models.examples import SMALL_UNET, card, network, predictor, tissue
 def test_an_image_of_any_size_is_segmented_to_probabilities_of_its_size() -> None:
     of = card(SMALL_UNET)
     with torch.no_grad():
-        probabilities = segment(network(of), tissue(37, 50), of.normalisation)
+        probabilities = segment(network(of), tissue(37, 50), of.normalisation, 3)
     assert probabilities.shape == (37, 50, 3)
     assert np.allclose(probabilities.sum(2), 1, atol=1e-5)
 
@@ -26,7 +29,7 @@ def test_an_image_of_any_size_is_segmented_to_probabilities_of_its_size() -> Non
 def test_what_training_judges_is_what_the_predictor_gives() -> None:
     of, image = card(SMALL_UNET), tissue(48, 64)  # whole strides: nothing is padded
     with torch.no_grad():
-        judged = segment(network(of), image, of.normalisation)
+        judged = segment(network(of), image, of.normalisation, 3)
     assert np.allclose(judged, predictor(of)(image[None])[0], atol=1e-4)
 
 
@@ -83,7 +86,7 @@ def test_a_network_without_contours_learns_nucleus_against_background(tmp_path: 
 
 def test_a_network_with_other_classes_than_the_options_is_refused(tmp_path: Path) -> None:
     three = task(tmp_path)
-    with pytest.raises(TrainingError, match="tells 2 classes apart"):
+    with pytest.raises(TrainingError, match="has 2 channels"):
         three.loss(PublishedUNet(PublishedUNetConfig(base=2, depth=2)), three.draw(np.random.default_rng(0), 1))
 
 
@@ -92,6 +95,24 @@ def test_a_network_without_contours_is_measured_to_the_end(tmp_path: Path) -> No
     with torch.no_grad():
         figures = two.test(PublishedUNet(PublishedUNetConfig(base=2, depth=2)).eval())
     assert 0 <= figures["test"]["made"]["dice"]["mean"] <= 1
+
+
+def test_offsets_are_learned_beside_the_classes(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    told = task(tmp_path, offsets=0.5)
+    network_of_five = NucleiUNet(NucleiUNetConfig(base=2, depth=1, classes=5)).eval()
+    batch = told.draw(np.random.default_rng(0), 2)
+    assert batch["offsets"].shape == (2, 2, 32, 32)
+    output = network_of_five(batch["image"].float() / 255)
+    of_offsets = offset_errors(output[:, 3:], batch["offsets"], batch["classes"].long())
+    target, weights = batch["classes"].long(), torch.tensor([1.0, 1.0, 2.0])
+    of_classes = nuclei_cross_entropy(output[:, :3], target, weights) + soft_dice(output[:, :3], target)
+    assert torch.allclose(told.loss(network_of_five, batch), of_classes + 0.5 * of_offsets)
+    assert told.card_fields()["classes"] == (*CLASSES, *OFFSETS)
+
+
+def test_without_offsets_none_are_drawn(tmp_path: Path) -> None:
+    assert set(task(tmp_path).draw(np.random.default_rng(0), 1)) == {"image", "classes"}
 
 
 def test_the_card_names_patients_of_every_part(tmp_path: Path) -> None:

@@ -52,6 +52,13 @@ def random_probabilities(seed: int, shape: tuple[int, int], grain_px: float = 3.
     return probabilities
 
 
+def with_random_offsets(probabilities: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
+    """The same map with two more channels, (y, x, 5), of smooth offsets that have nothing to do with it."""
+    noise = np.random.default_rng(seed).standard_normal((*probabilities.shape[:2], 2))
+    smooth = ndimage.gaussian_filter(noise, (4, 4, 0))
+    return np.concatenate([probabilities, smooth / smooth.std()], axis=-1, dtype=np.float32)
+
+
 def random_pixels(seed: int, shape: tuple[int, int]) -> NDArray[np.uint8]:
     """(y, x, 3) RGB of every colour there is."""
     return np.random.default_rng(seed).integers(0, 256, (*shape, 3), np.uint8)

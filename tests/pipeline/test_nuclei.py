@@ -21,6 +21,7 @@ from tests.pipeline.nuclei_maps import (
     random_pixels,
     random_probabilities,
     tile_of,
+    with_random_offsets,
 )
 
 ORDER = ["centroid_y_level0_px", "centroid_x_level0_px", "area_level0_px"]
@@ -48,6 +49,13 @@ def in_tiles(probabilities: NDArray[np.float32], core_px: int, halo_px: int, par
 @given(st.integers(0, 10_000), st.sampled_from([23, 40, 64, 90, 131]), st.sampled_from([1.5, 3.0, 6.0]))
 def test_tiles_of_any_size_give_the_same_nuclei_to_the_bit(seed: int, core_px: int, grain_px: float) -> None:
     probabilities = random_probabilities(seed, (180, 160), grain_px)
+    assert in_tiles(probabilities, core_px, SMALL.halo_px, SMALL).equals(whole(probabilities, SMALL))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([23, 40, 64, 90, 131]))
+def test_nor_do_they_where_the_network_gives_offsets(seed: int, core_px: int) -> None:
+    probabilities = with_random_offsets(random_probabilities(seed, (180, 160)), seed + 1)
     assert in_tiles(probabilities, core_px, SMALL.halo_px, SMALL).equals(whole(probabilities, SMALL))
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from models.nuclei_channels import true_offsets
 from pipeline.errors import ConfigError
-from pipeline.nuclei_instances import NotProbabilities, NucleiParameters, segment
-from tests.pipeline.nuclei_maps import SMALL, discs, probabilities_of, random_probabilities
+from pipeline.nuclei_instances import NotProbabilities, NucleiParameters, nucleus_probability, segment
+from tests.pipeline.nuclei_maps import SMALL, discs, probabilities_of, random_probabilities, with_random_offsets
 
 
 @settings(max_examples=20, deadline=None)
@@ -56,6 +58,28 @@ def test_one_seed_with_a_neck_is_two_nuclei_and_an_oval_one_is_one() -> None:
     assert segment(probabilities_of(oval), NucleiParameters()).max() == 1
 
 
+def test_offsets_part_what_neither_contour_nor_neck_tells_apart() -> None:
+    truth = discs((60, 100), [(30.0, 38.0, 14.0), (30.0, 58.0, 14.0)])
+    merged = probabilities_of((truth > 0).astype(np.int32))
+    parameters = NucleiParameters(seed_height_px=20.0)
+    assert segment(merged, parameters).max() == 1
+    told = np.concatenate([merged, np.moveaxis(true_offsets(truth), 0, -1)], axis=-1)
+    labels = segment(told, parameters)
+    assert labels.max() == 2
+    for nucleus in (1, 2):
+        found = labels == labels[truth == nucleus][len(labels) // 2]
+        assert (found & (truth == nucleus)).sum() / (found | (truth == nucleus)).sum() > 0.9
+    assert segment(told, replace(parameters, offsets_weight=0.0)).max() == 1
+
+
+def test_offsets_are_no_probability_of_nucleus() -> None:
+    probabilities = probabilities_of(discs((40, 50), [(20.0, 20.0, 8.0)]))
+    offsets = np.full((40, 50, 2), 7, np.float32)
+    for classes in (probabilities, probabilities[..., :2]):
+        with_offsets = np.concatenate([classes, offsets], axis=-1)
+        assert np.array_equal(nucleus_probability(with_offsets), nucleus_probability(classes))
+
+
 def test_the_card_sets_parameters_and_unknown_keys_are_refused() -> None:
     assert NucleiParameters.from_card({"least_area_px": 30}).least_area_px == 30
     with pytest.raises(ConfigError, match="unknown keys: treshold"):
@@ -81,9 +105,11 @@ def test_a_map_packed_with_nuclei_gives_each_of_them() -> None:
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf])
 @pytest.mark.parametrize("smoothing_px", [0.0, 1.0])
-def test_a_map_with_what_is_no_number_is_refused_in_two_lines(wrong: float, smoothing_px: float) -> None:
+@pytest.mark.parametrize("channel", [1, 4])
+def test_a_map_with_what_is_no_number_is_refused_in_two_lines(wrong: float, smoothing_px: float, channel: int) -> None:
     probabilities = probabilities_of(discs((40, 50), [(20.0, 20.0, 8.0)]))
-    probabilities[3, 4, 1] = wrong
+    probabilities = with_random_offsets(probabilities, 0)
+    probabilities[3, 4, channel] = wrong
     with pytest.raises(NotProbabilities, match=r"no numbers .* at 1 of 2000 px") as caught:
         segment(probabilities, NucleiParameters(smoothing_px=smoothing_px))
     assert len(str(caught.value).splitlines()) == 2
