@@ -180,7 +180,7 @@ class ClassificationTask:
             last.bias.div_(temperature)
         if self.classes == 2:
             calibrated = probabilities(network, patches.pixels, self.normalisation)
-            self._operating_point = choose_operating_point(patches.labels, calibrated[:, 1])
+            self._operating_point = choose_operating_point(patches.labels, calibrated[:, 1], patches.patients)
 
     def card_fields(self) -> dict[str, Any]:
         """Return the card's fields that follow from the task."""

@@ -14,20 +14,31 @@ def at(point: float, labels: NDArray[np.int64], second: NDArray[np.float64]) -> 
     return balanced_accuracy(confusion(labels, (second >= point).astype(np.int64), 2))
 
 
+def each_a_patient(labels: NDArray[np.int64]) -> NDArray[np.str_]:
+    return np.arange(len(labels)).astype(str)
+
+
 @given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 20)), min_size=2, max_size=40))
-def test_no_other_line_has_a_higher_balanced_accuracy(drawn: list[tuple[int, int]]) -> None:
+def test_a_half_is_left_only_for_something_better(drawn: list[tuple[int, int]]) -> None:
     labels = np.array([label for label, _ in drawn])
     second = np.array([twentieths / 20 for _, twentieths in drawn])
-    point = choose_operating_point(labels, second)
+    point = choose_operating_point(labels, second, each_a_patient(labels))
+    assert point == 0.5 or at(point, labels, second) > at(0.5, labels, second)
     if len(set(labels)) < 2:
         assert point == 0.5
-        return
-    assert at(point, labels, second) >= max(at(line, labels, second) for line in np.arange(-0.025, 1.1, 0.025)) - 1e-9
 
 
-def test_of_equally_good_lines_it_is_the_nearest_to_a_half() -> None:
-    labels, second = np.array([0, 1, 0, 1]), np.array([0.1, 0.2, 0.4, 0.8])
-    assert choose_operating_point(labels, second) == pytest.approx(0.6)
+def test_a_line_that_many_patients_agree_on_is_taken() -> None:
+    labels = np.tile([0, 1], 200)
+    second = np.where(labels == 1, 0.3, 0.1)
+    assert choose_operating_point(labels, second, each_a_patient(labels)) == pytest.approx(0.2)
+
+
+def test_a_line_that_a_few_patients_suggest_is_not() -> None:
+    labels = np.array([0] * 4 + [1] * 8)
+    second = np.array([0.1, 0.2, 0.3, 0.6, 0.45, 0.6, 0.6, 0.6, 0.7, 0.7, 0.8, 0.9])
+    assert at(0.4, labels, second) > at(0.5, labels, second)
+    assert choose_operating_point(labels, second, each_a_patient(labels)) == 0.5
 
 
 def test_figures_are_those_of_the_second_class_called_from_the_point_on() -> None:

@@ -108,7 +108,7 @@ def test_the_operating_point_is_chosen_on_the_validation_and_judged_on_the_test(
             probabilities(built, one.pixels, task.normalisation)[:, 1]
             for one in (task.validation_patches, task.test_patches)
         )
-    point = choose_operating_point(task.validation_patches.labels, seen)
+    point = choose_operating_point(task.validation_patches.labels, seen, task.validation_patches.patients)
     assert task.card_fields()["postprocessing"] == {"operating_point": point}
     test = task.test_patches
     assert metrics["operating_point"] == figures_at(point, test.labels, judged, test.patients)
