@@ -20,8 +20,9 @@ from models.comparison_nuclei_config import Folds, NucleiComparison, Product, Te
 from models.comparison_nuclei_folds import fold_configs, fold_name, fold_patients, train_unless_there
 from models.comparison_nuclei_measure import Bench, LeftOut, Measured, locate
 from models.comparison_nuclei_set import list_images, of_patients
-from models.shelf import read_card
+from models.shelf import CARD_FILE, read_card
 from models.train_config import TrainConfig, read_config
+from models.tune_folds import tune_folds
 from models.tune_instances import is_tuned, tune_bundle
 
 FIGURES_FILE = "figures.jsonl"
@@ -96,17 +97,34 @@ def train_missing(comparison: NucleiComparison, bench: Bench, files: Path, data_
 
     Training files lie below `files`. What one begins with may be a bundle of the work folder.
     """
-    for config in _trainings(comparison, files, data_root):
+    for one in comparison.trainings:
+        config = read_config(files / one).at(data_root)
         if only in config.name:
-            bench.watch(config.name)
-            whole = _begun_in(replace(config, device=bench.device), bench.work)
-            train_unless_there(whole, bench.work)
+            whole = _train(config, bench)
             if comparison.tune_images and not is_tuned(read_card(bench.work / config.name)):
                 tune_bundle(bench.work / config.name, whole, comparison.tune_images)
+    for config in _fold_trainings(comparison, files, data_root):
+        if only in config.name:
+            _train(config, bench)
+    if comparison.folds and comparison.tune_images:
+        _tune_folds_if_all_are_there(comparison, comparison.folds, data_root, bench)
 
 
-def _trainings(comparison: NucleiComparison, files: Path, data_root: Path) -> Iterator[TrainConfig]:
-    yield from (read_config(files / one).at(data_root) for one in comparison.trainings)
+def _train(config: TrainConfig, bench: Bench) -> TrainConfig:
+    bench.watch(config.name)
+    whole = _begun_in(replace(config, device=bench.device), bench.work)
+    train_unless_there(whole, bench.work)
+    return whole
+
+
+def _tune_folds_if_all_are_there(comparison: NucleiComparison, folds: Folds, data_root: Path, bench: Bench) -> None:
+    bundles = [bench.work / fold_name(folds, fold) for fold in range(folds.count)]
+    if all((one / CARD_FILE).is_file() for one in bundles) and not all(is_tuned(read_card(one)) for one in bundles):
+        bench.watch("instance steps of the folds, each by the others")
+        tune_folds(comparison, folds, data_root, bench.work, bench.device)
+
+
+def _fold_trainings(comparison: NucleiComparison, files: Path, data_root: Path) -> Iterator[TrainConfig]:
     folds = comparison.folds
     if folds:
         yield from fold_configs(folds, files, data_root, list_images(comparison.set_named(folds.set), data_root))

@@ -9,7 +9,7 @@ then the parameters are changed one at a time, each over a small grid, for as lo
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ class Scene:
     """What a network says of an image, beside the truth."""
 
     part: str
-    """`train` or `validation`."""
+    """`train`, `validation`, or who left the image out."""
     probabilities: NDArray[np.float32]
     """(y, x, {background, interior, contour})."""
     labels: NDArray[np.int32]
@@ -115,15 +115,22 @@ def tune(
             tell(step, tried[step])
         return tried[step].sum
 
+    return descend(begin, quality, grids_for(scenes))
+
+
+def descend(
+    begin: InstanceStep, quality: Callable[[InstanceStep], float], grids: Mapping[str, Sequence[float]]
+) -> InstanceStep:
+    """Return where changing one parameter at a time, each over its grid, ends: when a round gains nothing more."""
     best, before = begin, -np.inf
     while quality(best) > before + _LEAST_GAIN:
         before = quality(best)
-        for name, grid in _grids_for(scenes).items():
+        for name, grid in grids.items():
             best = max([best, *(_with(best, name, value) for value in grid)], key=quality)
     return best
 
 
-def _grids_for(scenes: Sequence[Scene]) -> dict[str, tuple[float, ...]]:
+def grids_for(scenes: Sequence[Scene]) -> dict[str, tuple[float, ...]]:
     """What may change: how offsets are weighed only where a network has them."""
     offsets = any(scene.probabilities.shape[2] > len(CLASSES) for scene in scenes)
     return {name: grid for name, grid in GRIDS.items() if offsets or name != "offsets_weight"}
@@ -173,7 +180,7 @@ def write_parameters(folder: Path, step: InstanceStep, scenes: Sequence[Scene]) 
         if the card is wrong, or the disk refuses.
     """
     card = read_card(folder)
-    parts = [part for part in PARTS if any(scene.part == part for scene in scenes)]
+    parts = list(dict.fromkeys(scene.part for scene in scenes))
     tuning = {"figure": FIGURE, "images": len(scenes), "parts": parts}
     metrics = {"measured_with": dict(card.postprocessing), **card.metrics}
     changed = replace(

@@ -134,7 +134,7 @@ def test_some_of_the_folds_are_trained_and_nothing_is_measured(
     assert capsys.readouterr().out == "tiny-fold-2-of-2\n"
 
 
-def test_what_is_trained_is_tuned_if_the_file_says_so_and_only_once(
+def test_folds_are_tuned_if_the_file_says_so_and_only_once(
     data: Path,  # noqa: F811
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -146,6 +146,8 @@ def test_what_is_trained_is_tuned_if_the_file_says_so_and_only_once(
     given = ["--config", str(tmp_path / "c.toml"), "--data", str(data), "--work", str(tmp_path / "work")]
     main([*given, "--device", "cpu", "--only", "fold-2"])
     card = tmp_path / "work/tiny-fold-2-of-2" / CARD_FILE
+    assert not is_tuned(read_card(card.parent))  # by the others, as soon as they are there
+    main([*given, "--device", "cpu", "--only", "fold-1"])
     assert is_tuned(read_card(card.parent))
     written = card.stat().st_mtime_ns
     main([*given, "--device", "cpu", "--only", "fold-2"])
