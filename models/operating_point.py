@@ -10,6 +10,7 @@ patients, the nearest to 0.5 is taken (the rule of one standard error, Breiman e
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -31,16 +32,17 @@ PROTOCOL = (
 def choose_operating_point(labels: Labels, second: Floats, patients: NDArray[np.str_]) -> float:
     """Return from which probability of the second class (n,) on to call patches so; 0.5 where it is as good as any.
 
-    Others lie midway between two probabilities that occur. Where the labels (n,) are all of one class it is 0.5.
+    Others lie midway between two probabilities that occur. It is 0.5, too, where the labels (n,) are all of one class,
+    or the patients are too few for an error.
     """
     truth = labels == 1
     if truth.all() or not truth.any():
         return EVEN
     lines, scores = _scores(truth, second)
-    enough = scores.max() - _standard_error(lines[scores.argmax()], labels, second, patients)
-    if _score_at(EVEN, labels, second) >= enough:
+    error = _standard_error(lines[scores.argmax()], labels, second, patients)
+    if not math.isfinite(error) or _score_at(EVEN, labels, second) >= scores.max() - error:
         return EVEN
-    good = lines[scores >= enough]
+    good = lines[scores >= scores.max() - error]
     return float(good[np.abs(good - EVEN).argmin()])
 
 

@@ -41,6 +41,11 @@ def test_a_line_that_a_few_patients_suggest_is_not() -> None:
     assert choose_operating_point(labels, second, each_a_patient(labels)) == 0.5
 
 
+def test_one_patient_moves_nothing() -> None:
+    labels, second = np.tile([0, 1], 20), np.tile([0.6, 0.9], 20)
+    assert choose_operating_point(labels, second, np.full(40, "p1")) == 0.5
+
+
 def test_figures_are_those_of_the_second_class_called_from_the_point_on() -> None:
     labels, second = np.array([0, 0, 0, 1, 1]), np.array([0.1, 0.3, 0.35, 0.3, 0.9])
     found = figures_at(0.3, labels, second, np.array(["a", "a", "b", "b", "b"]))
