@@ -101,7 +101,7 @@ def test_a_training_ends_in_a_bundle_that_predicts(task: str, data: Path, tmp_pa
     assert card.training["iterations"] in (3, 6)
     assert any("p0" in patient for patient in card.training["test_patients"])
     assert not any("p0" in patient for patient in card.training["train_patients"])
-    by_class = {"by_class"} if task == "classification" else set()
+    by_class = {"by_class", "operating_point"} if task == "classification" else set()
     assert set(card.metrics) == {"protocol", "test", "baseline"} | by_class
     output = load_predictor(tmp_path / "bundle", precision="fp32")(tissue(32, 32)[None])
     assert np.isfinite(output).all()
