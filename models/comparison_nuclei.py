@@ -103,10 +103,10 @@ def train_missing(comparison: NucleiComparison, bench: Bench, files: Path, data_
             whole = _train(config, bench)
             if comparison.tune_images and not is_tuned(read_card(bench.work / config.name)):
                 tune_bundle(bench.work / config.name, whole, comparison.tune_images)
-    for config in _fold_trainings(comparison, files, data_root):
-        if only in config.name:
-            _train(config, bench)
-    if comparison.folds and comparison.tune_images:
+    asked = [config for config in _fold_trainings(comparison, files, data_root) if only in config.name]
+    for config in asked:
+        _train(config, bench)
+    if asked and comparison.folds and comparison.tune_images:
         _tune_folds_if_all_are_there(comparison, comparison.folds, data_root, bench)
 
 

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.batches import network_input
 from models.nuclei_channels import CLASSES, OFFSETS, count_classes, probabilities_and_offsets, true_offsets
+from models.nuclei_unet import NucleiUNetConfig
+from tests.models.examples import card, network, predictor, tissue
 
 
 def test_offsets_follow_the_classes() -> None:
@@ -50,3 +55,13 @@ def test_softmax_is_over_classes_alone() -> None:
     channels = probabilities_and_offsets(output, 3)
     assert torch.allclose(channels[:, :3].sum(1), torch.ones(2, 4, 3))
     assert torch.equal(channels[:, 3:], output[:, 3:])
+
+
+def test_offsets_pass_as_they_are_behind_probabilities() -> None:
+    of = replace(card(NucleiUNetConfig(base=2, depth=2, classes=5)), classes=CLASSES + OFFSETS)
+    tile = tissue(48, 48)[None]
+    channels = predictor(of)(tile)
+    np.testing.assert_allclose(channels[..., :3].sum(-1), 1, atol=1e-5)
+    with torch.no_grad():
+        offsets = network(of)(network_input(network(of), tile, of.normalisation))[:, 3:].permute(0, 2, 3, 1)
+    np.testing.assert_allclose(channels[..., 3:], offsets, atol=1e-4)

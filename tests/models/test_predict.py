@@ -17,12 +17,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models.batches import network_input
 from models.bundle import write_bundle
 from models.card import Card, Normalisation
 from models.errors import BundleError, DeviceError
 from models.fold import fold
-from models.nuclei_channels import CLASSES, OFFSETS
 from models.nuclei_unet import NucleiUNetConfig
 from models.predict import Cascade, Predictor, load_cascade, load_predictor, resolve_device
 from models.shelf import list_bundles
@@ -70,16 +68,6 @@ def test_the_output_has_its_tasks_shape_and_type(of: Card, count: int) -> None:
     assert output.shape == ((count, 50, 50, 3) if of.task == "nuclei" else (count, 2))
     assert output.dtype == np.float32
     np.testing.assert_allclose(output.sum(-1), 1, atol=1e-5)
-
-
-def test_offsets_pass_as_they_are_behind_probabilities() -> None:
-    of = replace(card(NucleiUNetConfig(base=2, depth=2, classes=5)), classes=CLASSES + OFFSETS)
-    tile = tiles(1, 48, 48)
-    channels = predictor(of)(tile)
-    np.testing.assert_allclose(channels[..., :3].sum(-1), 1, atol=1e-5)
-    with torch.no_grad():
-        offsets = network(of)(network_input(network(of), tile, of.normalisation))[:, 3:].permute(0, 2, 3, 1)
-    np.testing.assert_allclose(channels[..., 3:], offsets, atol=1e-4)
 
 
 @settings(max_examples=15, deadline=None)
