@@ -74,8 +74,8 @@ def slide_plan(identity: Mapping[str, Any], config: SlideConfig, networks: Chose
 def computing(config: SlideConfig, networks: ChosenNetworks) -> dict[str, Any]:
     """What computes: the device and the versions of what does arithmetic, down to the last bit of a result.
 
-    Part of the plan that a folder is begun with, so that the tiles of one slide are all computed alike. Results that are
-    whole stay what they are when packages are updated: `question` leaves this out.
+    Part of the plan that a folder is begun with, so that the tiles of one slide are all computed alike. Results that
+    are whole stay what they are when packages are updated: `question` leaves this out.
     """
     versions = _versions(_ARITHMETIC)
     if not networks.cards:

@@ -13,6 +13,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
+from pipeline.disk import as_disk_full
+
+_BLOCK_BYTES = 4096
 _NOT_OFFERED = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS}
 
 _waiting: ContextVar[dict[Path, Path] | None] = ContextVar("waiting", default=None)
@@ -35,9 +38,13 @@ def draft_of(path: Path) -> Iterator[Path]:
         yield draft
         sync(draft)
         draft.replace(path)
-    except BaseException:
+    except BaseException as error:
+        written_bytes = draft.stat().st_size if draft.exists() else 0
         draft.unlink(missing_ok=True)
-        raise
+        full = as_disk_full(error, path, max(written_bytes, _BLOCK_BYTES))
+        if full is None:
+            raise
+        raise full from error
 
 
 @contextmanager

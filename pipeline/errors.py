@@ -8,6 +8,7 @@ HistoloomError
 │   ├── CannotFeed           no layer of this slide has the resolution that a network was trained at
 │   ├── NoTissue             the mask is empty
 │   ├── ResourceLost         a disk or a network gave way; another try may go well
+│   │   └── DiskFull         no space left where results are written
 │   └── Unforeseen           a fault of the program, on this slide
 ├── StoreError               something about one output folder
 │   ├── PlanChanged          the folder was begun with other settings
@@ -62,6 +63,10 @@ class ResourceLost(SlideError, OSError):
     """A disk or a network gave way; another try may go well."""
 
     __str__ = HistoloomError.__str__
+
+
+class DiskFull(ResourceLost):
+    """No space is left where results are written; what was committed stays."""
 
 
 class Unforeseen(SlideError):

@@ -1,8 +1,8 @@
 """What is already done: one Parquet file a committed batch, holding the rows that the batch found.
 
-The file appears under its name in one step, after the batch's pixels are in the store for good; it is the done mark. So
-resuming is set subtraction, and a batch that was cut off, or is run twice, does no harm: pixels are written whole again,
-rows replace themselves. Batches without rows commit an empty table.
+The file appears under its name in one step, after the batch's pixels are in the store for good; it is the done mark.
+So resuming is set subtraction, and a batch that was cut off, or is run twice, does no harm: pixels are written whole
+again, rows replace themselves. Batches without rows commit an empty table.
 """
 
 from __future__ import annotations

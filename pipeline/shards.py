@@ -19,6 +19,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.storage import LocalStore, StorePath
 
+from pipeline.disk import room_for
 from pipeline.durable import sync_names
 from pipeline.torn import DRAFTS
 
@@ -32,15 +33,16 @@ def write_shards(array: zarr.Array[Any], selection: Selection, pixels: NDArray[A
         array[selection] = pixels
         return
     top = store.root / array.store_path.path
-    drafts = Path(tempfile.mkdtemp(prefix=DRAFTS, dir=store.root))
-    try:
-        _array_in(array, drafts)[selection] = pixels
-        names = list(_names(array, selection))
-        for name in names:
-            _put(drafts / name, top / name)
-    finally:
-        shutil.rmtree(drafts, ignore_errors=True)
-    sync_names((top / name for name in names), top)
+    names = list(_names(array, selection))
+    with room_for(top, pixels.nbytes):
+        drafts = Path(tempfile.mkdtemp(prefix=DRAFTS, dir=store.root))
+        try:
+            _array_in(array, drafts)[selection] = pixels
+            for name in names:
+                _put(drafts / name, top / name)
+        finally:
+            shutil.rmtree(drafts, ignore_errors=True)
+        sync_names((top / name for name in names), top)
 
 
 def _array_in(array: zarr.Array[Any], folder: Path) -> zarr.Array[Any]:

@@ -18,12 +18,16 @@ from numpy.typing import NDArray
 from zarr.codecs import BloscCodec
 
 from pipeline import ngff
+from pipeline.disk import room_for
 from pipeline.durable import sync_names
 from pipeline.errors import StoreError
 from pipeline.geometry import Box, Frame
 from pipeline.ngff import CHUNK_PX, SHARD_PX, NgffVersion, Pyramid
 from pipeline.shards import write_shards
 from pipeline.torn import drop_torn_metadata, metadata_is_whole
+
+# What the metadata of an image takes, in round numbers.
+_METADATA_BYTES = 65_536
 
 # In Rust, several times as fast as zarr's own pipeline on sharded arrays; leaves zarr 2 arrays to the latter.
 zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"})
@@ -177,6 +181,13 @@ class SlideStore:
         sync_names((self.path / path / name for name in files), self.path.parent)
 
     def _create(
+        self, group: str, attributes: ngff.Attributes, pyramid: Pyramid, core_px: int, channels: int, dtype: str,
+        fill: float,
+    ) -> None:  # fmt: skip
+        with room_for(self.path / group, _METADATA_BYTES):
+            self._create_levels(group, attributes, pyramid, core_px, channels, dtype, fill)
+
+    def _create_levels(
         self, group: str, attributes: ngff.Attributes, pyramid: Pyramid, core_px: int, channels: int, dtype: str,
         fill: float,
     ) -> None:  # fmt: skip
