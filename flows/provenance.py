@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from flows.networks import ChosenNetworks
 from pipeline.config import SlideConfig
 from pipeline.errors import UnreadableSlide
+from pipeline.secrets import redacted
 
 if TYPE_CHECKING:
     from pipeline.recipe import Recipe
@@ -98,7 +99,7 @@ def describe_run(info: SlideInfo, identity: Mapping[str, Any], recipe: Recipe, c
         "format": FORMAT,
         "name": recipe.slide,
         "input": {
-            "path": str(info.path), **identity, "vendor": info.vendor, "reader": info.reader,
+            "path": redacted(str(info.path)), **identity, "vendor": info.vendor, "reader": info.reader,
             "objective": info.objective_power,
         },
         "resolution": {

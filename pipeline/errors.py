@@ -18,15 +18,16 @@ HistoloomError
 Every message has two lines: what is wrong with which file, and what to do about it.
 """
 
+from pipeline.secrets import redacted
+
 
 class HistoloomError(Exception):
     """Base of all errors that a person can act on."""
 
     def __init__(self, what: str, cure: str = "") -> None:
         """Say what is wrong (with the file's name) and, where known, the way out."""
-        super().__init__(what, cure)
-        self.what = what
-        self.cure = cure
+        self.what, self.cure = redacted(what), redacted(cure)
+        super().__init__(self.what, self.cure)
 
     def __str__(self) -> str:
         """Both lines; the second only when there is a cure to name."""

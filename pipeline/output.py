@@ -27,6 +27,7 @@ from pipeline.config import SlideConfig
 from pipeline.durable import make_folder, sync_folder, whole_or_absent
 from pipeline.errors import HistoloomError, PlanChanged, StoreBusy
 from pipeline.fence import FENCE, alone
+from pipeline.secrets import redacted
 from pipeline.torn import sweep_drafts
 
 Plan = Mapping[str, Any]
@@ -119,7 +120,7 @@ class SlideOutput:
     def fail(self, path: Path, error: HistoloomError) -> None:
         """Write down why the slide failed; what it committed stays for the next run."""
         self.partial.mkdir(parents=True, exist_ok=True)
-        failure = {"format": 1, "name": self.name, "path": str(path), "error": type(error).__name__}
+        failure = {"format": 1, "name": self.name, "path": redacted(str(path)), "error": type(error).__name__}
         write_json(self.partial / "failed.json", {**failure, "what": error.what, "cure": error.cure})
 
     def finish(self, run: Mapping[str, Any]) -> None:

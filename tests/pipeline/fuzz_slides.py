@@ -27,7 +27,7 @@ def write_seeds(folder: Path) -> None:
     """Small slides of several layouts, to be mutated."""
     write_synthetic_slide(folder / "aperio.svs", 300, 400, 0.499, level_downsamples=(1, 4))
     noise = np.random.default_rng(0).integers(0, 256, (150, 200, 3), np.uint8)
-    layouts = {
+    layouts: dict[str, dict[str, object]] = {
         "jpeg.tif": {"tile": (64, 64), "compression": "jpeg"},
         "lzw.tif": {"tile": (64, 64), "compression": "lzw", "predictor": True},
         "zstd.tif": {"tile": (64, 64), "compression": "zstd"},

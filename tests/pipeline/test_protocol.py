@@ -107,7 +107,7 @@ def explore(bench: Bench, examples: int) -> None:
         max_examples=examples, stateful_step_count=4, deadline=None, phases=[Phase.generate],
         suppress_health_check=list(HealthCheck), derandomize=True, database=None,
     )  # fmt: skip
-    run_state_machine_as_test(Crashes, settings=quick)  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(Crashes, settings=quick)
 
 
 def test_whatever_crashes_came_before_a_run_ends_as_if_there_had_been_none(bench: Bench) -> None:
