@@ -30,7 +30,7 @@ def write_bomb(path: Path, side_px: int = 2_000_000, tile_px: int = 256) -> Path
     content = bytearray(path.read_bytes())
     with tifffile.TiffFile(path) as file:
         for tag in ("ImageWidth", "ImageLength"):
-            entry = file.pages[0].tags[tag].offset  # type: ignore[union-attr]
+            entry = file.pages[0].tags[tag].offset
             content[entry + 2 : entry + 12] = struct.pack("<HII", 4, 1, side_px)
     path.write_bytes(content)
     return path

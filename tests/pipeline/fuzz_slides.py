@@ -40,7 +40,7 @@ def write_seeds(folder: Path) -> None:
         big = layout.pop("bigtiff", False)
         with tifffile.TiffWriter(folder / name, bigtiff=bool(big)) as file:
             resolution = {"resolution": (20_000, 20_000), "resolutionunit": "CENTIMETER"}
-            file.write(noise, photometric="rgb", **resolution, **layout)  # type: ignore[arg-type]
+            file.write(noise, photometric="rgb", **resolution, **layout)
     tifffile.imwrite(folder / "stack.ome.tif", noise, ome=True, tile=(64, 64), metadata={"PhysicalSizeX": 0.5})
 
 

@@ -57,7 +57,7 @@ def test_a_slide_is_called_by_its_file(path: str, name: str) -> None:
 HOSTILE_NAMES = st.one_of(
     st.text(max_size=30),
     st.text(min_size=200, max_size=400),
-    st.lists(st.sampled_from(["..", ".", "/", "\\", "\0", "~", "a", ":", " ", ".svs", *"\u2024\uff0f\u2215\u202e"])).map("".join),
+    st.lists(st.sampled_from(["..", "/", "\\", "\0", "~", "a", ":", " ", ".svs", *"\u2024\uff0f\u202e"])).map("".join),
     st.sampled_from(["report.html.svs", "cohort.parquet.tif", ".partial.svs", "a.lock.svs", "..svs", "\u00fc" * 300]),
 )  # fmt: skip
 
