@@ -52,6 +52,7 @@ def make_cohort(folder: Path) -> set[str]:
     return {path.stem for path in folder.glob("bad-*")}
 
 
+@pytest.mark.timeout(1800)
 def test_five_bad_slides_of_twenty_are_rows_and_the_others_are_done(tmp_path: Path) -> None:
     slides, out = tmp_path / "slides", tmp_path / "out"
     slides.mkdir()

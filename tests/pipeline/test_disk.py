@@ -38,7 +38,7 @@ def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("mounting a tmpfs is not permitted here")
     yield disk
-    subprocess.run(["umount", str(disk.folder)], check=True)
+    subprocess.run(["umount", "--lazy", str(disk.folder)], check=True)
 
 
 def test_a_file_that_finds_no_room_says_where_and_how_much_and_leaves_nothing(small_disk: SmallDisk) -> None:
@@ -52,6 +52,7 @@ def test_a_file_that_finds_no_room_says_where_and_how_much_and_leaves_nothing(sm
     assert list(small_disk.folder.iterdir()) == []
 
 
+@pytest.mark.timeout(1800)
 def test_a_run_goes_on_where_the_disk_was_full_each_time_it_is_made_larger(
     small_disk: SmallDisk, tmp_path: Path
 ) -> None:
@@ -68,9 +69,9 @@ def test_a_run_goes_on_where_the_disk_was_full_each_time_it_is_made_larger(
             output = SlideOutput(small_disk.folder, NAME)
             said.append(error if isinstance(error, DiskFull) else as_disk_full(error, output.partial, PAGE))
             stages.add(len(list((output.partial / "ledger").rglob("*.parquet"))))
-        pages += 24
+        pages += 12
         small_disk.resize(pages)
-    assert len(stages) >= 5
+    assert len(stages) >= 4  # batches done when it was full
     for full in said:
         assert full is not None
         assert re.match(rf"{small_disk.folder}\S+: no space left: at least [\d,]+ bytes", full.what)
