@@ -15,7 +15,8 @@ from flows.progress import Progress
 from flows.slide import SlideTask, process_slide
 from models.errors import ModelError
 from pipeline.config import CohortConfig
-from pipeline.errors import ConfigError, HistoloomError, ResourceLost, SlideError, Unforeseen
+from pipeline.disk import as_disk_full
+from pipeline.errors import ConfigError, DiskFull, HistoloomError, ResourceLost, SlideError, Unforeseen
 from pipeline.output import SlideOutput, tidy
 from pipeline.schedule import Workers, Workforce
 from pipeline.slide import slide_name
@@ -107,7 +108,12 @@ def process_cohort(
     with Workers(workforce) as workers, progress:
         for path, name in _named(cohort.slides):
             outcomes.append((attempt or try_slide)(cohort, path, name, workers, progress))
-    write_cohort(cohort.out)
+    try:
+        write_cohort(cohort.out)
+    except DiskFull as error:  # that its table cannot be written is no more news where slides failed of the same
+        if not any(outcome.error for outcome in outcomes):
+            raise
+        progress.slide("cohort.parquet", "failed", reason=error.what, cure=error.cure)
     tidy(cohort.out)
     return outcomes
 
@@ -131,7 +137,7 @@ def try_slide(cohort: Cohort, path: Path, name: str | None, workers: Workers, pr
     except ModelError as error:
         failure = SlideError(error.what, error.cure)
     except OSError as error:
-        failure = ResourceLost(
+        failure = as_disk_full(error, output.partial, 4096) or ResourceLost(
             f"{path}: {error}", "Mend that (space, permissions, a lost disk), then run the command again."
         )
         failure.__cause__ = error

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import platform
 import resource
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from flows.networks import ChosenNetworks
 from pipeline.config import SlideConfig
 from pipeline.errors import UnreadableSlide
+from pipeline.secrets import redacted
 
 if TYPE_CHECKING:
     from pipeline.recipe import Recipe
@@ -25,6 +27,10 @@ NUMERICS = 4
 
 _PACKAGES = (
     "histoloom", "torch", "numpy", "zarr", "zarrs", "dask", "scikit-image", "shapely", "tiffslide", "openslide-python",
+)  # fmt: skip
+
+_ARITHMETIC = (
+    "histoloom", "torch", "numpy", "scipy", "scikit-image", "shapely", "pillow", "imagecodecs", "openslide-bin",
 )  # fmt: skip
 
 
@@ -66,6 +72,26 @@ def slide_plan(identity: Mapping[str, Any], config: SlideConfig, networks: Chose
     }
 
 
+def computing(config: SlideConfig, networks: ChosenNetworks) -> dict[str, Any]:
+    """What computes: the device and the versions of what does arithmetic, down to the last bit of a result.
+
+    Part of the plan that a folder is begun with, so that the tiles of one slide are all computed alike. Results that
+    are whole stay what they are when packages are updated: `question` leaves this out.
+    """
+    versions = _versions(_ARITHMETIC)
+    if not networks.cards:
+        return {"versions": versions}
+    from models.predict import resolve_device
+
+    device, precision = resolve_device(config.device, config.precision)
+    return {"device": device.partition(":")[0], "precision": precision, "versions": versions}
+
+
+def question(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """What a plan asks, without what computes the answer."""
+    return {key: value for key, value in plan.items() if key != "computing"}
+
+
 def describe_run(info: SlideInfo, identity: Mapping[str, Any], recipe: Recipe, config: SlideConfig) -> dict[str, Any]:
     """The part of `run.json` that is known before the work: the slide, its resolution, what is estimated."""
     sr_mpp = recipe.base.mpp / recipe.sr.scale if recipe.sr else None
@@ -73,7 +99,7 @@ def describe_run(info: SlideInfo, identity: Mapping[str, Any], recipe: Recipe, c
         "format": FORMAT,
         "name": recipe.slide,
         "input": {
-            "path": str(info.path), **identity, "vendor": info.vendor, "reader": info.reader,
+            "path": redacted(str(info.path)), **identity, "vendor": info.vendor, "reader": info.reader,
             "objective": info.objective_power,
         },
         "resolution": {
@@ -95,14 +121,17 @@ def describe_run(info: SlideInfo, identity: Mapping[str, Any], recipe: Recipe, c
 
 def environment() -> dict[str, Any]:
     """Versions, and the most memory that this process held."""
-    versions = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
+    versions = {"python": platform.python_version()} | _versions(_PACKAGES)
     peak_rss_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return {"histoloom": versions.get("histoloom"), "versions": versions, "peak_rss_bytes": peak_rss_bytes}
+
+
+def _versions(packages: Iterable[str]) -> dict[str, str]:
+    found = {}
+    for package in packages:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
 
 
 def _frame(frame: Any) -> dict[str, Any]:

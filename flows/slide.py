@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from flows.networks import choose_networks
 from flows.progress import Progress
-from flows.provenance import describe_run, environment, identify, same_file, slide_plan
+from flows.provenance import computing, describe_run, environment, identify, question, same_file, slide_plan
 from pipeline.config import SlideConfig
 from pipeline.errors import NoTissue
 from pipeline.output import SlideOutput, read_json, refuse_other_plan, write_json
@@ -90,8 +90,8 @@ def process_slide(task: SlideTask, workers: Workers, progress: Progress) -> Mapp
     """
     output = task.output
     with output.locked():
+        output.recover()
         if not task.force:
-            output.publish()
             finished = output.finished_run()
             if finished is not None:
                 _refuse_other_question(task, finished)
@@ -107,7 +107,7 @@ def _refuse_other_question(task: SlideTask, run: Mapping[str, Any]) -> None:
     """Raise `PlanChanged` where whole results answer something else than what is asked now."""
     networks = choose_networks(task.config, run["resolution"]["factor"])
     plan = slide_plan(same_file(task.path, run["input"]), task.config, networks)
-    refuse_other_plan(run["plan"], plan, task.output.final)
+    refuse_other_plan(question(run["plan"]), plan, task.output.final)
 
 
 def _process(task: SlideTask, workers: Workers, progress: Progress) -> Mapping[str, Any]:
@@ -135,9 +135,9 @@ def _process(task: SlideTask, workers: Workers, progress: Progress) -> Mapping[s
         )
         recipe.refuse_what_cannot_be_fed()
         identity = identify(task.path)
-        plan = slide_plan(identity, config, networks)
-        output.begin(plan, force=task.force)
-        runner = StageRunner(Workspace(output.partial, output.name, ref, config.ngff), workers, progress)
+        plan = slide_plan(identity, config, networks) | {"computing": computing(config, networks)}
+        begun = output.begin(plan, force=task.force)
+        runner = StageRunner(Workspace(output.partial, output.name, ref, config.ngff, begun), workers, progress)
         tissue.save(runner.workspace.tissue_path)
         run = {**describe_run(slide.info, identity, recipe, config), "plan": plan}
     findings = _weave(recipe, runner)

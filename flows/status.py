@@ -12,7 +12,7 @@ def slide_states(folder: Path) -> list[dict[str, Any]]:
     """One entry a slide: its state (`done`, `failed`, `unfinished`) and, per stage, batches done and in all."""
     partial = folder / ".partial"
     names = {path.parent.name for path in folder.glob("*/run.json")}
-    names |= {path.name for path in partial.iterdir() if path.is_dir()} if partial.is_dir() else set()
+    names |= {path.name for path in partial.glob("[!.]*") if path.is_dir()}
     return [_state(SlideOutput(folder, name)) for name in sorted(names)]
 
 

@@ -196,9 +196,11 @@ def read_config(path: str | Path) -> TrainConfig:
     try:
         text = path.read_text(encoding="utf-8")
         table = tomllib.loads(text)
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise TrainingError.about(path, f"cannot be read ({error})", CURE) from error
     sources = table.pop("sources", [])
+    if not isinstance(sources, list):
+        _refuse(path, "sources are tables: [[sources]]")
     schedule = table.pop("schedule", {})
     nested = {
         "sources": tuple(from_table(SourceConfig, one, path) for one in sources),
@@ -216,6 +218,8 @@ def from_table(kind: type[T], table: Mapping[str, Any], where: str | Path) -> T:
     TrainingError
         if a key is unknown or missing, or the dataclass refuses a value.
     """
+    if not isinstance(table, Mapping):
+        _refuse(where, f"{_short(table)} where a table is wanted, of a {kind.__name__}")
     known = {one.name: one for one in fields(kind)}  # type: ignore[arg-type]
     required = {name for name, one in known.items() if one.default is MISSING and one.default_factory is MISSING}
     for names, what in ((table.keys() - known.keys(), "unknown"), (required - table.keys(), "missing")):
@@ -229,6 +233,11 @@ def from_table(kind: type[T], table: Mapping[str, Any], where: str | Path) -> T:
 
 def _tuple(value: Any) -> Any:
     return tuple(_tuple(one) for one in value) if isinstance(value, list) else value
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _refuse(where: str | Path, what: str) -> NoReturn:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from pipeline.durable import synced_together
 from pipeline.grid import Tile
 from pipeline.stage import Stage
 from pipeline.workspace import Workspace
@@ -39,7 +40,9 @@ class BatchDone:
 def run_batch(job: Job, batch: Batch) -> BatchDone:
     """Do a batch where the pixels are, then commit it: the one function that runs on workers."""
     start = time.perf_counter()
-    rows = job.stage.run(batch.tiles, job.workspace)
-    job.workspace.ledger(job.stage.name).commit(batch.number, rows)
+    with job.workspace.writing():
+        with synced_together():  # pixels for good, then the mark that says so
+            rows = job.stage.run(batch.tiles, job.workspace)
+        job.workspace.ledger(job.stage.name).commit(batch.number, rows)
     area_px = sum(tile.core.area_px for tile in batch.tiles)
     return BatchDone(batch.number, len(batch.tiles), area_px, time.perf_counter() - start)

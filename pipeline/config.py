@@ -12,6 +12,8 @@ from pipeline.errors import ConfigError
 from pipeline.ngff import CHUNK_PX, NgffVersion
 from pipeline.resolution import PLAUSIBLE_MPP
 
+_FAR_TOO_LARGE = 1e300
+
 ReaderName = Literal["auto", "openslide", "tiffslide"]
 Precision = Literal["auto", "fp32", "bf16"]
 _CHOICES: Mapping[str, tuple[Any, ...]] = {
@@ -100,7 +102,7 @@ def read_config(path: Path) -> CohortConfig:
     """Read a cohort's TOML: fields of `SlideConfig` at the top, and under `[slide.NAME]` for one slide."""
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         msg = f"{path}: not a readable TOML file: {error}"
         raise ConfigError(msg, "See docs/reference/config.md for what may stand in it.") from error
     overrides = content.pop("slide", {})
@@ -131,7 +133,7 @@ def _typed(name: str, value: Any) -> Any:
     wanted = get_type_hints(SlideConfig)[name]
     if name == "classifiers" and isinstance(value, (list, tuple)) and all(isinstance(entry, str) for entry in value):
         return tuple(value)
-    if wanted in (float, float | None) and type(value) in (int, float):
+    if wanted in (float, float | None) and type(value) in (int, float) and abs(value) < _FAR_TOO_LARGE:
         return float(value)
     if wanted in (int, bool) and type(value) is wanted:
         return value

@@ -8,6 +8,7 @@ HistoloomError
 │   ├── CannotFeed           no layer of this slide has the resolution that a network was trained at
 │   ├── NoTissue             the mask is empty
 │   ├── ResourceLost         a disk or a network gave way; another try may go well
+│   │   └── DiskFull         no space left where results are written
 │   └── Unforeseen           a fault of the program, on this slide
 ├── StoreError               something about one output folder
 │   ├── PlanChanged          the folder was begun with other settings
@@ -17,15 +18,16 @@ HistoloomError
 Every message has two lines: what is wrong with which file, and what to do about it.
 """
 
+from pipeline.secrets import redacted
+
 
 class HistoloomError(Exception):
     """Base of all errors that a person can act on."""
 
     def __init__(self, what: str, cure: str = "") -> None:
         """Say what is wrong (with the file's name) and, where known, the way out."""
-        super().__init__(what, cure)
-        self.what = what
-        self.cure = cure
+        self.what, self.cure = redacted(what), redacted(cure)
+        super().__init__(self.what, self.cure)
 
     def __str__(self) -> str:
         """Both lines; the second only when there is a cure to name."""
@@ -62,6 +64,10 @@ class ResourceLost(SlideError, OSError):
     """A disk or a network gave way; another try may go well."""
 
     __str__ = HistoloomError.__str__
+
+
+class DiskFull(ResourceLost):
+    """No space is left where results are written; what was committed stays."""
 
 
 class Unforeseen(SlideError):

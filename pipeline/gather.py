@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from pipeline.classify import Classify
 from pipeline.density import DENSITY, MapDensity
+from pipeline.durable import whole_or_absent
 from pipeline.heatmap_fold import fold_grid, lay_grid
 from pipeline.heatmap_summary import operating_point, summarise_heatmap
 from pipeline.nuclei_table import merge_fragments, write_geojson_gz
@@ -82,6 +83,5 @@ def fold_consistency(workspace: Workspace, stage: SuperResolve, group: str, core
 
 def write_table(table: pa.Table, path: Path) -> None:
     """Write a Parquet file in one step."""
-    draft = path.with_name(f".{path.name}.tmp")
-    pq.write_table(table, draft, compression="zstd")
-    draft.replace(path)
+    with whole_or_absent(path) as draft:
+        pq.write_table(table, draft, compression="zstd")

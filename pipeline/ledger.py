@@ -1,18 +1,19 @@
 """What is already done: one Parquet file a committed batch, holding the rows that the batch found.
 
-The file appears under its name in one step, after the batch's pixels are in the store; it is the done mark. So resuming
-is set subtraction, and a batch that was cut off, or is run twice, does no harm: pixels are written whole again, rows
-replace themselves. Batches without rows commit an empty table.
+The file appears under its name in one step, after the batch's pixels are in the store for good; it is the done mark.
+So resuming is set subtraction, and a batch that was cut off, or is run twice, does no harm: pixels are written whole
+again, rows replace themselves. Batches without rows commit an empty table.
 """
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from pipeline.durable import draft_of
 
 _NO_ROWS = pa.table({})
 
@@ -30,10 +31,8 @@ class Ledger:
     def commit(self, number: int, rows: pa.Table | None) -> None:
         """Mark a batch as done and keep its rows."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f"{number:08d}.parquet"
-        draft = path.with_suffix(f".{os.getpid()}.{os.urandom(4).hex()}.tmp")
-        pq.write_table(_NO_ROWS if rows is None else rows, draft, compression="zstd")
-        draft.replace(path)
+        with draft_of(self.folder / f"{number:08d}.parquet") as draft:  # a mark taken back does no harm
+            pq.write_table(_NO_ROWS if rows is None else rows, draft, compression="zstd")
 
     def fragments(self) -> list[Path]:
         """The files of committed rows, in the order of the batches' numbers."""

@@ -9,10 +9,8 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import os
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ import pyarrow.parquet as pq
 import shapely
 from numpy.typing import NDArray
 
+from pipeline.durable import whole_or_absent
 from pipeline.geometry import Box, Frame
 from pipeline.nuclei_measure import SCHEMA
 from pipeline.nuclei_outline import Rings, draw
@@ -43,7 +42,7 @@ def write_geoparquet(tables: Iterable[pa.Table], path: Path, provenance: Mapping
     count = 0
     # Without Arrow's own copy of the schema, which would hide metadata that is added last from `pyarrow.read_schema`.
     options = {"compression": "zstd", "store_schema": False}
-    with _complete_or_absent(path) as draft, pq.ParquetWriter(draft, _FILE_SCHEMA, **options) as writer:
+    with whole_or_absent(path) as draft, pq.ParquetWriter(draft, _FILE_SCHEMA, **options) as writer:
         for table in _regroup(tables, ROWS_A_GROUP):
             bounds = shapely.bounds(shapely.from_wkb(table["geometry"].to_numpy()))
             extent[0] = np.minimum(extent[0], bounds[:, :2].min(axis=0))
@@ -86,17 +85,6 @@ def _regroup(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
             waiting, count = [joined.slice(whole)], count - whole
     if count:
         yield pa.concat_tables(waiting).combine_chunks()
-
-
-@contextmanager
-def _complete_or_absent(path: Path) -> Iterator[Path]:
-    """A name beside `path` to write to; it becomes `path` when all went well and vanishes when not."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield draft
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def merge_fragments(fragments: Sequence[Path], path: Path, provenance: Mapping[str, Any] | None = None) -> int:
@@ -222,7 +210,7 @@ def write_geojson_gz(parquet_path: Path, path: Path) -> None:
     """
     file = pq.ParquetFile(parquet_path)
     with (
-        _complete_or_absent(path) as draft,
+        whole_or_absent(path) as draft,
         draft.open("wb") as raw,
         gzip.GzipFile(filename="", mode="wb", fileobj=raw, compresslevel=6, mtime=0) as out,
     ):

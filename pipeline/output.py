@@ -1,17 +1,19 @@
 """The folder that results appear in: what lies under which name, and when.
 
-DIR/<slide>/                whole results, moved there in one step when the last file is written
-DIR/.partial/<slide>/       a slide being worked on, or interrupted, or failed (`failed.json` says why)
-DIR/.partial/<slide>.lock   held by the process that works on the slide
+DIR/<slide>/                 whole results, moved there in one step when the last file is written
+DIR/.partial/<slide>/        a slide being worked on, or interrupted, or failed (`failed.json` says why)
+DIR/.partial/.<slide>.lock   held by the process that works on the slide
+DIR/.partial/.<slide>.old    results that others have taken the place of, being removed
 
-A folder is begun with a plan: the slide, every setting, the hashes of the networks. Another plan never mixes with its
-tiles: `PlanChanged` says what differs.
+No slide's name begins with a dot, so that these never meet. A folder is begun with a plan: the slide, every setting,
+the hashes of the networks. Another plan never mixes with its tiles: `PlanChanged` says what differs. What is written in
+which order, and why: docs/explanation/commit-protocol.md.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -22,12 +24,16 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from pipeline.config import SlideConfig
+from pipeline.durable import make_folder, sync_folder, whole_or_absent
 from pipeline.errors import HistoloomError, PlanChanged, StoreBusy
+from pipeline.fence import FENCE, alone
+from pipeline.secrets import redacted
+from pipeline.torn import sweep_drafts
 
 Plan = Mapping[str, Any]
 
 # Files of a partial folder that are no result.
-_SCAFFOLD = ("ledger", "tissue.npz", "plan.json", "stages.json", "failed.json")
+_SCAFFOLD = ("ledger", "tissue.npz", "plan.json", "stages.json", "failed.json", FENCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,32 +61,66 @@ class SlideOutput:
     def locked(self) -> Iterator[None]:
         """Hold the slide against other processes; freed by the system when this process dies."""
         self.partial.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.partial.with_name(f"{self.name}.lock"))
+        lock = FileLock(self._beside("lock"))
         try:
-            with lock.acquire(timeout=0):
-                yield
+            lock.acquire(timeout=0)
         except Timeout as error:
             msg = f"{self.name}: another process is working on {self.partial}"
             raise StoreBusy(msg, "Wait until it is through, or stop it; then run the same command again.") from error
+        try:
+            yield
         finally:
+            # While it is held: one who waits for a lock without a name finds out, and takes a new one.
             Path(lock.lock_file).unlink(missing_ok=True)
+            lock.release()
 
-    def begin(self, plan: Plan, *, force: bool = False) -> None:
-        """Make the partial folder for a plan, or go on in the one that was begun with the same plan."""
-        if force:
-            shutil.rmtree(self.partial, ignore_errors=True)
+    def recover(self) -> None:
+        """Make good what a process left that was killed while it gave results their name."""
+        self.publish()
+        shutil.rmtree(self._beside("old"), ignore_errors=True)
+
+    def begin(self, plan: Plan, *, force: bool = False) -> str:
+        """Make the partial folder for a plan, or go on in the one that was begun with the same plan.
+
+        Returns what the folder's fence says: only a `Workspace` with these words may write in it.
+        """
         begun = read_json(self.partial / "plan.json")
-        if begun is not None:
+        if begun is None or force:  # what no plan is known of cannot be gone on with
+            self._discard()
+        else:
             refuse_other_plan(begun, plan, self.partial)
-        self.partial.mkdir(parents=True, exist_ok=True)
+        make_folder(self.partial)
+        fence = self.partial / FENCE
+        with alone(self.partial):
+            self._sweep()
+            if not fence.is_file():
+                with whole_or_absent(fence) as draft:
+                    draft.write_text(hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest(), "ascii")
+            if read_json(self.partial / "plan.json") is None:
+                write_json(self.partial / "plan.json", plan)
+        return fence.read_text("ascii")
+
+    def _discard(self) -> None:
+        """Take the partial folder away in one step: half of one could be taken for the whole."""
+        if self.partial.exists():
+            with alone(self.partial):
+                self.partial.rename(self._beside("old"))
+        shutil.rmtree(self._beside("old"), ignore_errors=True)
+
+    def _sweep(self) -> None:
+        """Remove what a killed process left half-written, and the failure that this run is to mend."""
         (self.partial / "failed.json").unlink(missing_ok=True)
-        if begun is None:
-            write_json(self.partial / "plan.json", plan)
+        for draft in self.partial.glob(".*.tmp"):
+            draft.unlink(missing_ok=True)
+        sweep_drafts(self.partial / f"{self.name}.ome.zarr")
+
+    def _beside(self, ending: str) -> Path:
+        return self.partial.with_name(f".{self.name}.{ending}")
 
     def fail(self, path: Path, error: HistoloomError) -> None:
         """Write down why the slide failed; what it committed stays for the next run."""
         self.partial.mkdir(parents=True, exist_ok=True)
-        failure = {"format": 1, "name": self.name, "path": str(path), "error": type(error).__name__}
+        failure = {"format": 1, "name": self.name, "path": redacted(str(path)), "error": type(error).__name__}
         write_json(self.partial / "failed.json", {**failure, "what": error.what, "cure": error.cure})
 
     def finish(self, run: Mapping[str, Any]) -> None:
@@ -90,16 +130,19 @@ class SlideOutput:
 
     def publish(self) -> bool:
         """Move results that are whole to their final name; False when they are not whole yet."""
-        if not (self.partial / "run.json").is_file():
+        if read_json(self.partial / "run.json") is None:
             return False
-        for entry in _SCAFFOLD:
-            path = self.partial / entry
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
-        old = self.partial.with_name(f"{self.name}.old")
+        old = self._beside("old")
         shutil.rmtree(old, ignore_errors=True)
-        if self.final.exists():
-            self.final.rename(old)
-        self.partial.rename(self.final)
+        with alone(self.partial):
+            for entry in _SCAFFOLD:
+                path = self.partial / entry
+                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+            if self.final.exists():
+                self.final.rename(old)
+            self.partial.rename(self.final)
+        sync_folder(self.root)
+        sync_folder(self.partial.parent)
         shutil.rmtree(old, ignore_errors=True)
         return True
 
@@ -143,6 +186,5 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON file in one step."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    draft.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    draft.replace(path)
+    with whole_or_absent(path) as draft:
+        draft.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

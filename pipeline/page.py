@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
-import os
 from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from pipeline.durable import whole_or_absent
 
 
 def render(template: str, **values: object) -> bytes:
@@ -35,6 +36,5 @@ def write_if_changed(path: Path, content: bytes) -> None:
     """Write a file in one step; a file that holds the same bytes already keeps its time of change."""
     if path.is_file() and path.stat().st_size == len(content) and path.read_bytes() == content:
         return
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    draft.write_bytes(content)
-    draft.replace(path)
+    with whole_or_absent(path) as draft:
+        draft.write_bytes(content)

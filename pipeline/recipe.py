@@ -8,6 +8,7 @@ from functools import cached_property
 
 from pipeline.classify import Classify
 from pipeline.density import DENSITY, DENSITY_CHANNEL, DENSITY_END, MapDensity
+from pipeline.durable import synced_together
 from pipeline.errors import ConfigError
 from pipeline.geometry import Frame
 from pipeline.heatmap_summary import operating_point
@@ -176,15 +177,16 @@ class Recipe:
             operating_point(network.postprocessing, network.name)
 
     def create_layers(self, store: SlideStore) -> None:
-        """Make every layer, empty; those that an interrupted run made stay as they are."""
-        for group, pyramid in self.pyramids.items():
-            store.create_image(group, self.slide, pyramid, self.core_px)
-        store.create_labels("labels/tissue", self.pyramids[""], self.core_px, "uint8")
-        if self.nuclei_group:
-            image = "sr" if self.nuclei_group.startswith("sr/") else ""
-            store.create_labels(self.nuclei_group, self.pyramids[image], self.core_px)
-        for group, content in self.heatmaps.items():
-            store.create_heatmap(group, self.heatmap_pyramid, content, self.core_px)
+        """Make every layer, empty, for good; those that an interrupted run made stay as they are."""
+        with synced_together():
+            for group, pyramid in self.pyramids.items():
+                store.create_image(group, self.slide, pyramid, self.core_px)
+            store.create_labels("labels/tissue", self.pyramids[""], self.core_px, "uint8")
+            if self.nuclei_group:
+                image = "sr" if self.nuclei_group.startswith("sr/") else ""
+                store.create_labels(self.nuclei_group, self.pyramids[image], self.core_px)
+            for group, content in self.heatmaps.items():
+                store.create_heatmap(group, self.heatmap_pyramid, content, self.core_px)
 
     @property
     def heatmaps(self) -> dict[str, Heatmap]:

@@ -93,15 +93,19 @@ class Workers:
         return self._client
 
     def _start_cluster(self) -> Any:
+        import dask
         from distributed import LocalCluster
 
         processes = self._workforce.processes
-        return self._stack.enter_context(
-            LocalCluster(
-                n_workers=processes,
-                processes=processes > 1,
-                threads_per_worker=max(1, (os.cpu_count() or 1) // processes),
-                dashboard_address=":0",  # any free port: another run may go on on this machine
-                memory_limit=0,  # memory is bounded by the batches in flight; dask's own pausing would only stall them
+        # A machine that slept for minutes must not wake to a scheduler that takes its own workers for lost: a worker in
+        # this process is never started again, and nannies see for themselves when one of the others dies.
+        with dask.config.set({"distributed.scheduler.worker-ttl": None}):
+            return self._stack.enter_context(
+                LocalCluster(
+                    n_workers=processes,
+                    processes=processes > 1,
+                    threads_per_worker=max(1, (os.cpu_count() or 1) // processes),
+                    dashboard_address=":0",  # any free port: another run may go on on this machine
+                    memory_limit=0,  # bounded by the batches in flight; dask's own pausing would only stall them
+                )
             )
-        )

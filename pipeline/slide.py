@@ -7,6 +7,7 @@ with open_slide(Path("a.svs")) as slide:
 
 from __future__ import annotations
 
+import hashlib
 import math
 import unicodedata
 from dataclasses import dataclass
@@ -24,7 +25,17 @@ from pipeline.resample import Resampled
 from pipeline.resolution import PLAUSIBLE_MPP, fits
 from pipeline.tiff_reader import TiffReader
 
+_SEVERAL_FILES = {".mrxs", ".vms", ".vmu", ".dcm"}
+"""Slides whose pixels lie in other files beside the one that is opened."""
+
 _MAX_ANISOTROPY = 0.1
+_LONGEST_NAME_BYTES = 200
+_COHORT_FILES = {"cohort.parquet", "report.html"}
+"""What lies beside the slides' folders."""
+
+# The largest scanners' slides are a tenth of this; and a file of blank tiles has some thousand pixels a byte.
+_MOST_PX = 1_000_000_000_000
+_MOST_PX_A_BYTE = 100_000
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _ReaderKind = type[OpenSlideReader] | type[TiffReader] | type[PictureReader]
 _CONVERT = "Check that the file is whole; other formats convert with bioformats2raw + raw2ometiff, QuPath or vips."
@@ -129,7 +140,16 @@ def slide_name(path: Path | str) -> str:
     else:
         name = Path(name).stem
     safe = "".join("_" if char in '<>:"/\\|?*' or unicodedata.category(char).startswith("C") else char for char in name)
-    return safe.strip(" .") or "slide"
+    safe = safe.strip(" .") or "slide"
+    return f"{safe}_" if safe in _COHORT_FILES else _shortened(safe)
+
+
+def _shortened(name: str) -> str:
+    """A name that still fits a file system with what is put before and after it; longer ones end in a hash."""
+    if len(name.encode()) <= _LONGEST_NAME_BYTES:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name.encode()[: _LONGEST_NAME_BYTES - 9].decode(errors='ignore').rstrip(' .')}~{digest}"
 
 
 def open_slide(
@@ -142,6 +162,7 @@ def open_slide(
     path = Path(path)
     opened = _open_reader(path, reader)
     try:
+        _refuse_claim(path, opened.levels[0])
         level0_mpp, mpp_source = _settle_mpp(path, mpp, opened.stated, opened.objective_power)
         frames = _level_frames(opened.levels, level0_mpp)
         info = SlideInfo(
@@ -212,6 +233,15 @@ def _candidates(path: Path, wanted: str) -> list[_ReaderKind]:
     if vendor in {"aperio", "generic-tiff"}:
         return [TiffReader, OpenSlideReader]
     return [TiffReader] if vendor is None else [OpenSlideReader]
+
+
+def _refuse_claim(path: Path, level0: ReaderLevel) -> None:
+    """Raise UnreadableSlide where a header claims more pixels than a slide has, or than the file can hold."""
+    height, width = level0.shape
+    bytes_of_all = _MOST_PX if path.suffix.lower() in _SEVERAL_FILES else path.stat().st_size
+    if height * width > min(_MOST_PX, _MOST_PX_A_BYTE * max(bytes_of_all, 100_000)):
+        what = f"{path}: claims {width:,} x {height:,} px in a file of {path.stat().st_size:,} bytes"
+        raise UnreadableSlide(what, "The file's header is damaged or made up; export it again.")
 
 
 def _settle_mpp(

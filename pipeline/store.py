@@ -1,4 +1,4 @@
-"""One OME-Zarr store a slide: layers of pixels that tiles read and write. The only importer of zarr.
+"""One OME-Zarr store a slide: layers of pixels that tiles read and write. The only importer of zarr, with `shards`.
 
 Layers are written by whole shards, so that no two writers ever meet in one file. Two writers in one shard lose pixels
 silently; `Layer.write` therefore refuses a box that is not made of whole shards (the frame's far edges excepted).
@@ -8,6 +8,7 @@ Arrays are (c, y, x) in the store and (y, x, c) everywhere else; this module alo
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,9 +18,16 @@ from numpy.typing import NDArray
 from zarr.codecs import BloscCodec
 
 from pipeline import ngff
+from pipeline.disk import room_for
+from pipeline.durable import sync_names
 from pipeline.errors import StoreError
 from pipeline.geometry import Box, Frame
 from pipeline.ngff import CHUNK_PX, SHARD_PX, NgffVersion, Pyramid
+from pipeline.shards import write_shards
+from pipeline.torn import drop_torn_metadata, metadata_is_whole
+
+# What the metadata of an image takes, in round numbers.
+_METADATA_BYTES = 65_536
 
 # In Rust, several times as fast as zarr's own pipeline on sharded arrays; leaves zarr 2 arrays to the latter.
 zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"})
@@ -67,9 +75,10 @@ class Layer:
         self._refuse_partial_shards(box)
         rows, columns = box.slices()
         if self.channels:
-            self._array[:, rows, columns] = np.ascontiguousarray(np.moveaxis(pixels, -1, 0))
+            channels = np.ascontiguousarray(np.moveaxis(pixels, -1, 0))
+            write_shards(self._array, (slice(0, self.channels), rows, columns), channels)
         else:
-            self._array[rows, columns] = pixels
+            write_shards(self._array, (rows, columns), pixels)
 
     def _refuse_partial_shards(self, box: Box) -> None:
         unit = self._written_by_px
@@ -153,12 +162,32 @@ class SlideStore:
         """Make `group` and all groups above it; give it its attributes."""
         zarr_format: Literal[2, 3] = 3 if self.version == "0.5" else 2
         parts = [part for part in group.split("/") if part]
-        for depth in range(len(parts)):
-            zarr.open_group(str(self.path), path="/".join(parts[:depth]), mode="a", zarr_format=zarr_format)
-        made = zarr.open_group(str(self.path), path=group, mode="a", zarr_format=zarr_format)
+        for depth in range(len(parts) + 1):
+            path = "/".join(parts[:depth])
+            drop_torn_metadata(self.path / path)
+            made = zarr.open_group(str(self.path), path=path, mode="a", zarr_format=zarr_format)
         made.update_attributes(attributes)
+        self._sync(group, self._group_files)
+
+    @property
+    def _group_files(self) -> tuple[str, ...]:
+        return ("zarr.json",) if self.version == "0.5" else (".zgroup", ".zattrs")
+
+    @property
+    def _array_files(self) -> tuple[str, ...]:
+        return ("zarr.json",) if self.version == "0.5" else (".zarray", ".zattrs")
+
+    def _sync(self, path: str, files: Iterable[str]) -> None:
+        sync_names((self.path / path / name for name in files), self.path.parent)
 
     def _create(
+        self, group: str, attributes: ngff.Attributes, pyramid: Pyramid, core_px: int, channels: int, dtype: str,
+        fill: float,
+    ) -> None:  # fmt: skip
+        with room_for(self.path / group, _METADATA_BYTES):
+            self._create_levels(group, attributes, pyramid, core_px, channels, dtype, fill)
+
+    def _create_levels(
         self, group: str, attributes: ngff.Attributes, pyramid: Pyramid, core_px: int, channels: int, dtype: str,
         fill: float,
     ) -> None:  # fmt: skip
@@ -166,17 +195,19 @@ class SlideStore:
         self._describe(group, attributes)
         for level, frame in enumerate(pyramid.levels):
             path = _join(group, str(level))
-            if any((self.path / path / name).is_file() for name in ("zarr.json", ".zarray")):
+            if metadata_is_whole(self.path / path, self._array_files):
                 continue  # an interrupted run made it; what it holds is kept
             zarr.create_array(
                 str(self.path),
                 name=path,
+                overwrite=True,  # metadata is whole before the first pixel is written: nothing else can be in there
                 shape=(*lead, *frame.shape),
                 dtype=dtype,
                 fill_value=fill,
                 config={"write_empty_chunks": False},
                 **self._layout(lead, core_px),
             )
+            self._sync(path, self._array_files)
 
     def _layout(self, lead: tuple[int, ...], core_px: int) -> dict[str, Any]:
         """Chunks and codecs: the same at every level of every image (Viv wants it), all channels in one chunk."""

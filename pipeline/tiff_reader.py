@@ -76,6 +76,16 @@ class _Page:
             decode=lambda data, index: decode(data, index, **tables)[0][0],
         )
 
+    def refuse_bomb(self) -> None:
+        """Raise ValueError for tiles too large to hold, or fewer than the picture has."""
+        height, width = self.tile_shape
+        refuse_bomb(height, width)
+        if height and width:
+            wanted = self.planes * -(-self.shape[0] // height) * -(-self.shape[1] // width)
+            if min(len(self.offsets), len(self.byte_counts)) < wanted:
+                msg = f"lists {len(self.offsets)} tiles where its {self.shape[1]} x {self.shape[0]} px have {wanted}"
+                raise ValueError(msg)
+
     def tiles(self, box: Box) -> Iterator[tuple[int, int, Box]]:
         """(number, plane, place in the page) of every tile that touches the box."""
         tile_height, tile_width = self.tile_shape
@@ -110,7 +120,10 @@ class TiffReader:
         self.levels = tuple(
             ReaderLevel(page.shape, (height / page.shape[0] + width / page.shape[1]) / 2) for page, *_ in self._levels
         )
+        for page in (page for pages in self._levels for page in pages):
+            page.refuse_bomb()
         self._file = path.open("rb", buffering=0)
+        self._bytes = path.stat().st_size
 
     def read(self, level: int, box: Box) -> NDArray[np.uint8]:
         """Return the (y, x, 3) pixels of a box inside the level; tiles that the file leaves out are white."""
@@ -137,9 +150,10 @@ class TiffReader:
         count = page.byte_counts[number]
         if not count:
             return None
+        count = min(count, self._bytes)  # a header may claim any count
         data = os.pread(self._file.fileno(), count, page.offsets[number])
-        if len(data) < count:
-            msg = f"the file ends inside tile {number}: {len(data)} of its {count} bytes are there"
+        if len(data) < page.byte_counts[number]:
+            msg = f"the file ends inside tile {number}: {len(data)} of its {page.byte_counts[number]} bytes are there"
             raise EOFError(msg)
         return page.decode(data, number)
 

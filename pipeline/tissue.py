@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 from scipy import ndimage
 
+from pipeline.durable import whole_or_absent
 from pipeline.errors import ConfigError
 from pipeline.geometry import Box, Frame
 from pipeline.slide import Slide
@@ -79,10 +80,8 @@ class TissueMask:
 
     def save(self, path: Path) -> None:
         """Write the mask as .npz; the file appears when it is complete."""
-        partial = path.with_name(path.name + ".partial")
-        with partial.open("wb") as file:
+        with whole_or_absent(path) as draft, draft.open("wb") as file:
             np.savez(file, packed=np.packbits(self.mask), shape=np.array(self.mask.shape), mpp=self.frame.mpp)
-        partial.replace(path)
 
     @property
     def area_um2(self) -> float:

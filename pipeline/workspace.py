@@ -7,6 +7,7 @@ worker process opens what the value names when it first needs it, and keeps it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.fence import writing
 from pipeline.ledger import Ledger
 from pipeline.ngff import NgffVersion
 from pipeline.slide import PixelSource, Slide, base_source, open_slide
@@ -50,6 +52,8 @@ class Workspace:
     name: str
     slide: SlideRef
     ngff: NgffVersion = "0.5"
+    plan: str = ""
+    """What the folder's fence says that it was begun with; empty for a folder without one."""
 
     @property
     def store(self) -> SlideStore:
@@ -80,6 +84,10 @@ class Workspace:
     def base(self) -> PixelSource:
         """The slide's pixels at the resolution that it is read at."""
         return _base(self.slide)
+
+    def writing(self) -> AbstractContextManager[None]:
+        """Hold the folder's fence; whoever writes for another plan is refused."""
+        return writing(self.folder, self.plan) if self.plan else nullcontext()
 
     def ledger(self, stage: str) -> Ledger:
         """The committed batches of a stage."""

@@ -75,6 +75,45 @@ def test_two_processes_do_not_work_on_one_slide(output: SlideOutput) -> None:
         pass
 
 
+def test_one_who_is_refused_a_slide_does_not_let_a_third_in(output: SlideOutput) -> None:
+    with output.locked():
+        for _ in range(2):
+            with pytest.raises(StoreBusy), SlideOutput(output.root, "a").locked():
+                pass
+
+
+def test_a_folder_that_a_power_cut_left_without_its_plan_is_begun_anew(output: SlideOutput) -> None:
+    output.begin(PLAN)
+    (output.partial / "ledger").mkdir()
+    (output.partial / "plan.json").write_text("")
+    output.begin({"settings": {"sr": "none"}})
+    assert not (output.partial / "ledger").exists()
+
+
+def test_what_a_killed_process_left_half_written_is_swept(output: SlideOutput) -> None:
+    output.begin(PLAN)
+    store = output.partial / "a.ome.zarr"
+    (store / ".drafts-x1" / "c" / "0").mkdir(parents=True)
+    for left in (
+        output.partial / ".nuclei.parquet.7.ab.tmp",
+        store / "zarr.77.partial",
+        store / ".drafts-x1" / "c" / "0",
+    ):
+        (left / "0" if left.is_dir() else left).write_bytes(b"half")
+    output.begin(PLAN)
+    assert list(store.iterdir()) == []
+    assert not list(output.partial.glob(".*.tmp"))
+
+
+def test_slides_whose_names_look_like_locks_or_leftovers_of_others_keep_what_is_theirs(tmp_path: Path) -> None:
+    outputs = [SlideOutput(tmp_path, name) for name in ("a", "a.old", "a.lock")]
+    for output in outputs:
+        output.begin(PLAN)
+    with outputs[0].locked(), outputs[2].locked():
+        outputs[0].finish({"run": 1})
+    assert [output.partial.is_dir() for output in outputs] == [False, True, True]
+
+
 def test_a_half_written_json_file_counts_as_none(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text('{"a": ')
     assert read_json(tmp_path / "run.json") is None

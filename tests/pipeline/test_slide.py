@@ -1,4 +1,5 @@
 import math
+import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ from PIL import Image
 
 from pipeline.errors import ImplausibleResolution, MissingResolution, SlideError, UnreadableSlide
 from pipeline.geometry import Box, Frame
+from pipeline.output import SlideOutput
 from pipeline.resample import Resampled
 from pipeline.slide import LevelSource, base_source, open_slide, slide_name
 from tests.pipeline.real_slides import real_file
@@ -52,7 +54,31 @@ def test_a_slide_is_called_by_its_file(path: str, name: str) -> None:
     assert slide_name(path) == name
 
 
-@given(st.text(max_size=30))
+HOSTILE_NAMES = st.one_of(
+    st.text(max_size=30),
+    st.text(min_size=200, max_size=400),
+    st.lists(st.sampled_from(["..", "/", "\\", "\0", "~", "a", ":", " ", ".svs", *"\u2024\uff0f\u202e"])).map("".join),
+    st.sampled_from(["report.html.svs", "cohort.parquet.tif", ".partial.svs", "a.lock.svs", "..svs", "\u00fc" * 300]),
+)  # fmt: skip
+
+
+@given(HOSTILE_NAMES)
+def test_no_name_leads_out_of_the_folder_of_results_or_into_what_is_the_cohorts(text: str) -> None:
+    root = Path("/results")
+    output = SlideOutput(root, slide_name(text))
+    assert output.final.parent == root
+    assert output.partial.parent == root / ".partial"
+    assert Path(os.path.normpath(output.final)) == output.final
+    assert output.name not in {"report.html", "cohort.parquet"}
+    assert not output.name.startswith(".")
+    assert len(f".{output.name}.ome.zarr.{'x' * 30}".encode()) <= 255
+
+
+def test_long_names_that_begin_alike_stay_apart() -> None:
+    assert slide_name("a" * 240 + "b.svs") != slide_name("a" * 240 + "c.svs")
+
+
+@given(HOSTILE_NAMES)
 def test_any_name_is_safe_as_a_folder(text: str) -> None:
     name = slide_name(text)
     assert name

@@ -97,3 +97,35 @@ def test_a_layer_that_is_not_there_is_named(store: SlideStore) -> None:
 @pytest.mark.parametrize(("core_px", "shard"), [(256, 256), (512, 512), (768, 256), (1024, 1024), (2048, 1024)])
 def test_a_core_is_a_whole_number_of_shards(core_px: int, shard: int) -> None:
     assert shard_px(core_px) == shard
+
+
+def test_a_shard_that_was_torn_is_written_again(store: SlideStore) -> None:
+    edge = Box(1024, 1024, 476, 76)  # cut off by the frame: zarr would read the shard before it writes it
+    pixels = noise((476, 76, 3))
+    for box, again in ((edge, pixels), (Box(0, 0, 512, 512), noise((512, 512, 3)))):
+        store.layer("0").write(box, again)
+        for path in (store.path / "0").rglob("*"):
+            if path.is_file() and not path.name.startswith((".z", "zarr")):
+                path.write_bytes(b"torn")
+        store.layer("0").write(box, again)
+        np.testing.assert_array_equal(store.layer("0").read(box), again)
+    assert not list(store.path.glob(".drafts*"))
+
+
+def test_a_shard_of_nothing_but_fill_takes_the_place_of_one_with_pixels(store: SlideStore) -> None:
+    layer = store.layer("0")
+    layer.write(Box(0, 0, 512, 512), noise((512, 512, 3)))
+    layer.write(Box(0, 0, 512, 512), np.full((512, 512, 3), 255, np.uint8))
+    assert (store.layer("0").read(Box(0, 0, 512, 512)) == 255).all()
+
+
+def test_metadata_that_a_power_cut_left_empty_is_made_anew(store: SlideStore) -> None:
+    names = {path.relative_to(store.path): path.read_bytes() for path in store.path.rglob("*") if path.is_file()}
+    for name in names:
+        (store.path / name).write_bytes(b"")
+    store.create_image("", "slide", Pyramid.over(FRAME), 512)
+    store.create_labels("labels/tissue", Pyramid.over(FRAME), 512, "uint8")
+    store.create_heatmap("heatmaps/idc", Pyramid.over(FRAME.halved(3)), Heatmap(("a", "b"), FRAME), 512)
+    assert {
+        path.relative_to(store.path): path.read_bytes() for path in store.path.rglob("*") if path.is_file()
+    } == names
