@@ -16,15 +16,14 @@ from typing import Self
 
 ROOT = Path(__file__).parents[2]
 
-# A worker that says nothing is given up after this; dask's own patience is five minutes.
-TTL_S = 4
-
 
 @dataclass
 class DaskProcesses:
     """One scheduler and some workers; `folder` takes their logs."""
 
     folder: Path
+    ttl_s: int = 300
+    """How long a worker may be silent; busy machines are, while they import."""
     port: int = 0
     running: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
@@ -49,10 +48,10 @@ class DaskProcesses:
             time.sleep(0.1)
         raise TimeoutError("the scheduler does not answer")
 
-    def start_worker(self, code: Path = ROOT, *, nanny: bool = False) -> subprocess.Popen[bytes]:
-        """A worker of one thread that finds histoloom's packages in `code`."""
+    def start_worker(self, code: Path = ROOT, *, nanny: bool = False, threads: int = 1) -> subprocess.Popen[bytes]:
+        """A worker that finds histoloom's packages in `code`."""
         kind = "--nanny" if nanny else "--no-nanny"
-        given = [self.address, kind, "--nthreads", "1", "--memory-limit", "0", "--no-dashboard"]
+        given = [self.address, kind, "--nthreads", str(threads), "--memory-limit", "0", "--no-dashboard"]
         return self._start("worker", [*given, "--local-directory", str(self.folder), "--death-timeout", "60"], code)
 
     def wait_for_workers(self, count: int) -> None:
@@ -64,7 +63,7 @@ class DaskProcesses:
 
     def _start(self, kind: str, given: list[str], code: Path) -> subprocess.Popen[bytes]:
         quick = {
-            "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": f"{TTL_S}s",
+            "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": f"{self.ttl_s}s",
             "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1",
             "PYTHONPATH": str(code),
             "OMP_NUM_THREADS": "1",
@@ -94,9 +93,9 @@ class DaskProcesses:
 
 
 @contextmanager
-def dask_processes(folder: Path, workers: int) -> Iterator[DaskProcesses]:
+def dask_processes(folder: Path, workers: int, ttl_s: int = 300) -> Iterator[DaskProcesses]:
     """A scheduler with so many workers, all of them there."""
-    with DaskProcesses(folder) as processes:
+    with DaskProcesses(folder, ttl_s) as processes:
         processes.start_scheduler()
         for _ in range(workers):
             processes.start_worker()

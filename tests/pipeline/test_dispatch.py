@@ -121,7 +121,7 @@ def test_a_worker_killed_in_mid_run_leaves_no_trace(
 def test_a_worker_that_falls_silent_is_given_up_and_its_batches_are_done_elsewhere(
     tmp_path: Path, workspace: Workspace, straight: dict[str, str]
 ) -> None:
-    with dask_processes(tmp_path, workers=2) as processes:
+    with dask_processes(tmp_path, workers=2, ttl_s=10) as processes:
         silent = processes.running[1]
         paint(workspace, processes.address, AfterBatches(3, lambda: silent.send_signal(signal.SIGSTOP)))
     assert digests(workspace) == straight
