@@ -57,7 +57,7 @@ class Workers:
     """A running workforce; `with Workers(Workforce()) as workers: workers.run(plan)`."""
 
     def __init__(self, workforce: Workforce) -> None:
-        self._workforce = workforce
+        self.workforce = workforce
         self._stack = ExitStack()
         self._client: Any = None
 
@@ -81,11 +81,11 @@ class Workers:
         """
         if not plan.left:
             return
-        if self._workforce.in_this_thread:
+        if self.workforce.in_this_thread:
             for batch in plan.left:
                 on_done(run_batch(plan.job, batch))
             return
-        limits = Limits(most_in_flight, self._workforce.patience_s)
+        limits = Limits(most_in_flight, self.workforce.patience_s)
         try:
             if self._client is None:
                 self._client = self._connect()
@@ -98,22 +98,22 @@ class Workers:
     def _connect(self) -> Any:
         from distributed import Client
 
-        address = self._workforce.scheduler or self._start_cluster()
+        address = self.workforce.scheduler or self._start_cluster()
         try:
             return Client(address, set_as_default=False, timeout=_REACH_S)
         except OSError as error:
-            msg = f"scheduler {self._workforce.scheduler}: cannot be reached within {_REACH_S:g} s"
+            msg = f"scheduler {self.workforce.scheduler}: cannot be reached within {_REACH_S:g} s"
             raise WorkersLost(msg, f"See that it runs there (dask scheduler). {AGAIN}") from error
         except ValueError as error:
-            msg = f"scheduler {self._workforce.scheduler}: no address of a scheduler ({error})"
+            msg = f"scheduler {self.workforce.scheduler}: no address of a scheduler ({error})"
             raise ConfigError(msg, "Write it as tcp://HOST:PORT.") from error
 
     def _start_cluster(self) -> Any:
         from pipeline.cluster import local_cluster, start_cluster
 
-        processes = max(1, self._workforce.processes)
+        processes = max(1, self.workforce.processes)
         threads = max(1, (os.cpu_count() or 1) // processes)
-        cluster = self._workforce.cluster
+        cluster = self.workforce.cluster
         return self._stack.enter_context(start_cluster(cluster) if cluster else local_cluster(processes, threads))
 
     def _dismiss(self) -> None:

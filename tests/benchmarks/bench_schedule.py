@@ -1,7 +1,7 @@
 """What a batch costs beside its work, on a real dask scheduler: `python -m tests.benchmarks.bench_schedule`.
 
-The scheduler, each worker and this driver are processes of their own; the code between them is the one that runs slides
-(`plan_stage`, `Workers`, `run_parcel`, the ledger). Batches are stand-ins: they wait, or hold memory, and write one row.
+The scheduler, each worker and this driver are processes of their own; the code between them is the one that runs
+slides (`plan_stage`, `Workers`, `run_parcel`, the ledger). Batches are stand-ins that wait, hold memory, write one row.
 
     --batches 100000 --workers 2                            overhead, memory of the driver and of the scheduler
     --batches 20000 --workers 4 --threads 25 --seconds 1    a hundred GPUs of one second a batch
@@ -70,10 +70,8 @@ def measure(given: argparse.Namespace, processes: DaskProcesses, folder: Path) -
     plan = plan_stage(Job(workspace, stage))
     planned = time.perf_counter() - begun
     parcel = Parcel.of(plan.job)
-    watch = Watch(
-        psutil.Process(), *(psutil.Process(processes.running[0].pid), [psutil.Process(p.pid) for p in processes.running[1:]]),
-        every=max(1, len(plan.left) // 10),
-    )  # fmt: skip
+    scheduler, *crew = (psutil.Process(process.pid) for process in processes.running)
+    watch = Watch(psutil.Process(), scheduler, crew, every=max(1, len(plan.left) // 10))
     cpu = sum(watch.driver.cpu_times()[:2])
     with Workers(Workforce(scheduler=processes.address)) as workers:
         watch.look()

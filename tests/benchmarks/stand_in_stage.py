@@ -20,7 +20,7 @@ CORE_PX = 1024
 
 @dataclass(frozen=True, slots=True)
 class StandIn:
-    """A stage of `batches` batches of one tile; each takes `seconds`, some up to `spread` times that, and holds memory."""
+    """`batches` batches of one tile; each takes `seconds`, one in ten `spread` times that, and holds memory."""
 
     batches: int
     seconds: float
