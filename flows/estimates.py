@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +48,7 @@ def needs_of(networks: ChosenNetworks, *, cuda: bool) -> Mapping[str, NetworkNee
 def machine_of(workforce: Workforce, *, cuda: bool) -> Machine:
     """Where the work will run: this machine, or one worker elsewhere, whose memory nobody knows here."""
     cores = len(os.sched_getaffinity(0))
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    memory = _memory_bytes()
     if workforce.scheduler is not None or (workforce.cluster and workforce.cluster.kind in ("slurm", "kubernetes")):
         processes, threads, memory = 1, workforce.cluster.threads if workforce.cluster else 1, 2**62
     elif workforce.cluster:
@@ -57,6 +58,14 @@ def machine_of(workforce: Workforce, *, cuda: bool) -> Machine:
         threads = 1 if workforce.processes == 0 else max(1, cores // processes)
     speed = _CUDA_MULTIPLY_ADDS_PER_S if cuda else _CPU_MULTIPLY_ADDS_PER_S * max(1, cores // processes)
     return Machine(processes, threads, memory, speed, cuda)
+
+
+def _memory_bytes() -> int:
+    """What this machine has, or the container that we are in may take."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with suppress(OSError, ValueError):  # no such file outside Linux, the word "max" where there is no limit
+        memory = min(memory, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return memory
 
 
 def look_ahead(
@@ -71,9 +80,7 @@ def look_ahead(
 def allow(name: str, wanted: Estimate, machine: Machine, budget: Budget, partial: Path) -> int | None:
     """How many batches may run at once, None for no bound; `OverBudget` where even one would be too many."""
     held = folder_bytes(partial) if partial.is_dir() else 0
-    out = next(folder for folder in partial.parents if folder.is_dir())
-    root = partial.parent.parent
-    return refuse_what_does_not_fit(name, wanted, machine, budget, root if root.is_dir() else out, held)
+    return refuse_what_does_not_fit(name, wanted, machine, budget, partial.parents[1], held)
 
 
 def in_words(wanted: Estimate, machine: Machine, at_once: int | None) -> dict[str, Any]:
