@@ -58,11 +58,15 @@ def run(
     tissue: Annotated[str | None, typer.Option(help="What is worked on: auto, all, or a mask image. [auto]")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda[:N]. [auto]")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, fp32 or bf16. [auto]")] = None,
-    workers: Annotated[int, typer.Option(min=0, help="Processes; 1: the threads of this one; 0: one thread.")] = 1,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Processes; 1: the threads of this one; 0: one thread. [1]")
+    ] = None,
     scheduler: Annotated[str | None, typer.Option(help="A dask scheduler's address: tcp://HOST:PORT.")] = None,
     reader: Annotated[str | None, typer.Option(help="auto, openslide or tiffslide. [auto]")] = None,
     ngff: Annotated[str | None, typer.Option(help="Version of OME-Zarr: 0.5 or 0.4. [0.5]")] = None,
     core_px: Annotated[int | None, typer.Option(help="Side of the square that a tile owns. [1024]")] = None,
+    max_disk: Annotated[str | None, typer.Option(help="Size that DIR may grow to, such as 500GiB.")] = None,
+    max_memory: Annotated[str | None, typer.Option(help="Memory that all processes may take, such as 8GiB.")] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Start over instead of going on where the last run stopped.")
     ] = False,
@@ -83,8 +87,10 @@ def run(
     }  # fmt: skip
     try:
         settings = _settings(config, {name: value for name, value in given.items() if value is not None})
+        settings = settings.within(max_disk, max_memory)
         cohort = Cohort(find_slides(slides), out, settings, force)
-        outcomes = process_cohort(cohort, Workforce(workers, scheduler), _progress(log_json))
+        workforce = Workforce.choose(workers, scheduler, settings.cluster)
+        outcomes = process_cohort(cohort, workforce, _progress(log_json))
     except (HistoloomError, ModelError) as error:
         _stop(error, 2, debug)
     failed = [outcome for outcome in outcomes if outcome.error]

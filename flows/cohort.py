@@ -130,7 +130,7 @@ def try_slide(cohort: Cohort, path: Path, name: str | None, workers: Workers, pr
     output = SlideOutput(cohort.out, name)
     failure: HistoloomError
     try:
-        task = SlideTask(path, output, cohort.config.of(name), cohort.force)
+        task = SlideTask(path, output, cohort.config.of(name), cohort.force, cohort.config.budget)
         return SlideOutcome(name, path, run=process_slide(task, workers, progress))
     except HistoloomError as error:
         failure = error

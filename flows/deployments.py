@@ -78,7 +78,7 @@ def cohort(
     out: str,
     settings: dict[str, Any] | None = None,
     config: str | None = None,
-    workers: int = 1,
+    workers: int | None = None,
     scheduler: str | None = None,
     force: bool = False,
 ) -> State[Any]:
@@ -99,7 +99,7 @@ def cohort(
     """
     chosen = (read_config(Path(config)) if config else CohortConfig()).changed(settings or {}, "the parameter settings")
     order = Cohort(find_slides(slides), Path(out).expanduser(), chosen, force)
-    outcomes = process_cohort(order, Workforce(workers, scheduler), RunLog(), attempt_slide)
+    outcomes = process_cohort(order, Workforce.choose(workers, scheduler, chosen.cluster), RunLog(), attempt_slide)
     return _conclude(order.out, outcomes)
 
 

@@ -19,7 +19,7 @@ class Progress(Protocol):
     ) -> None: ...
 
     def slide(self, name: str, event: str, **facts: Any) -> None:
-        """Something happened to a slide: `started`, `done`, `unchanged`, `failed`."""
+        """Something happened to a slide: `started`, `planned` (what it will take), `done`, `unchanged`, `failed`."""
         ...
 
     def stage(self, name: str, stage: str, tiles: int) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows.networks import choose_networks
 from flows.progress import Progress
 from flows.provenance import computing, describe_run, environment, identify, question, same_file, slide_plan
+from pipeline.budget_config import Budget
 from pipeline.config import SlideConfig
 from pipeline.errors import NoTissue
 from pipeline.output import SlideOutput, read_json, refuse_other_plan, write_json
@@ -34,6 +35,7 @@ class SlideTask:
     output: SlideOutput
     config: SlideConfig
     force: bool = False
+    budget: Budget = field(default_factory=Budget)
 
 
 @dataclass(slots=True)
@@ -43,6 +45,8 @@ class StageRunner:
     workspace: Workspace
     workers: Workers
     progress: Progress
+    most_in_flight: int | None = None
+    """Batches at the same time, where memory does not suffice for one a thread."""
     records: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -67,7 +71,7 @@ class StageRunner:
                 self.progress.advance(done.tiles, done.core_px)
 
             try:
-                self.workers.run(plan, on_done)
+                self.workers.run(plan, on_done, self.most_in_flight)
             finally:
                 record["seconds"] += time.perf_counter() - start
                 self._save()
@@ -111,6 +115,7 @@ def _refuse_other_question(task: SlideTask, run: Mapping[str, Any]) -> None:
 
 
 def _process(task: SlideTask, workers: Workers, progress: Progress) -> Mapping[str, Any]:
+    from flows.estimates import allow, in_words, look_ahead
     from pipeline.recipe import Recipe
     from pipeline.resolution import choose_factor
     from pipeline.slide import base_source, open_slide
@@ -134,12 +139,15 @@ def _process(task: SlideTask, workers: Workers, progress: Progress) -> Mapping[s
             stride_share=config.stride_share,
         )
         recipe.refuse_what_cannot_be_fed()
+        ahead, machine = look_ahead(recipe, tissue, networks, config, workers.workforce)
+        at_once = allow(output.name, ahead, machine, task.budget, output.partial)
+        progress.slide(output.name, "planned", **in_words(ahead, machine, at_once))
         identity = identify(task.path)
         plan = slide_plan(identity, config, networks) | {"computing": computing(config, networks)}
         begun = output.begin(plan, force=task.force)
-        runner = StageRunner(Workspace(output.partial, output.name, ref, config.ngff, begun), workers, progress)
+        runner = StageRunner(Workspace(output.partial, output.name, ref, config.ngff, begun), workers, progress, at_once)
         tissue.save(runner.workspace.tissue_path)
-        run = {**describe_run(slide.info, identity, recipe, config), "plan": plan}
+        run = {**describe_run(slide.info, identity, recipe, config), "plan": plan, "estimated": asdict(ahead)}
     findings = _weave(recipe, runner)
     run |= findings | {"tissue": _tissue_facts(tissue), "devices": _devices(recipe, config)}
     return _finish(output, run, runner)

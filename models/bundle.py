@@ -41,7 +41,7 @@ LONGEST_HEADER_BYTES = 2**20
 
 def build_network(card: Card) -> nn.Module:
     """Return the network that a card describes, with fresh weights."""
-    _build_without_memory(card, card.name)
+    build_without_memory(card, card.name)
     return ARCHITECTURES[card.architecture].network(_config(card))
 
 
@@ -62,7 +62,7 @@ def load_network(name_or_path: str | Path, blend: float = 0.0) -> nn.Module:
     """
     folder = find_bundle(name_or_path)
     card = read_card(folder)
-    network = _build_without_memory(card, folder / CARD_FILE)
+    network = build_without_memory(card, folder / CARD_FILE)
     wanted = network.state_dict()
     tensors = _checked_weights(folder / WEIGHTS_FILE, card.sha256, wanted)
     if blend:
@@ -140,7 +140,7 @@ def refuse_other_network(folder: str | Path, network: nn.Module) -> None:
     BundleError
         if there is none, or it is another network's.
     """
-    wanted = _build_without_memory(read_card(folder), Path(folder) / CARD_FILE).state_dict()
+    wanted = build_without_memory(read_card(folder), Path(folder) / CARD_FILE).state_dict()
     _check_tensors(Path(folder) / CARD_FILE, network.state_dict(), wanted)
 
 
@@ -148,7 +148,7 @@ def _halved_weights(path: Path, network: nn.Module, card: Card) -> bytes:
     """Return a network's weights as a safetensors file in fp16, once they are seen to be what the card describes."""
     state = {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
     tensors = {name: _halve(tensor).contiguous() for name, tensor in state.items()}
-    _check_tensors(path, tensors, _build_without_memory(card, path.with_name(CARD_FILE)).state_dict())
+    _check_tensors(path, tensors, build_without_memory(card, path.with_name(CARD_FILE)).state_dict())
     content: bytes = safetensors.torch.save(tensors)
     return content
 
@@ -181,7 +181,7 @@ def _config(card: Card) -> Any:
     return ARCHITECTURES[card.architecture].config(**parameters)
 
 
-def _build_without_memory(card: Card, where: str | Path) -> nn.Module:
+def build_without_memory(card: Card, where: str | Path) -> nn.Module:
     """Return the card's network on the meta device, so that a card alone can ask for any size at no cost."""
     architecture = ARCHITECTURES.get(card.architecture)
     if architecture is None or card.task not in architecture.tasks:

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
+from pipeline.budget_config import Budget, read_budget
+from pipeline.cluster_config import Cluster, read_cluster
 from pipeline.errors import ConfigError
 from pipeline.ngff import CHUNK_PX, NgffVersion
 from pipeline.resolution import PLAUSIBLE_MPP
@@ -88,6 +90,10 @@ class CohortConfig:
     slide: SlideConfig = field(default_factory=SlideConfig)
     overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Slide name to its own settings."""
+    cluster: Cluster | None = None
+    """Where workers run; changes no result."""
+    budget: Budget = field(default_factory=Budget)
+    """How much memory and disk may be taken; changes no pixel, though perhaps the size of tiles."""
 
     def of(self, name: str) -> SlideConfig:
         """The settings of one slide."""
@@ -95,21 +101,30 @@ class CohortConfig:
 
     def changed(self, settings: Mapping[str, Any], where: str = "the command line") -> CohortConfig:
         """With settings that were given elsewhere, `where`; a slide's own settings still stand above them."""
-        return CohortConfig(_changed(self.slide, settings, where), self.overrides)
+        return replace(self, slide=_changed(self.slide, settings, where))
+
+    def within(self, max_disk: str | None, max_memory: str | None) -> CohortConfig:
+        """With sizes of the command line in place of the file's."""
+        return replace(self, budget=self.budget.changed(max_disk, max_memory))
 
 
 def read_config(path: Path) -> CohortConfig:
-    """Read a cohort's TOML: fields of `SlideConfig` at the top, and under `[slide.NAME]` for one slide."""
+    """Read a cohort's TOML: fields of `SlideConfig` at the top, and under `[slide.NAME]` for one slide.
+
+    `[cluster]` says where workers run, `[budget]` how much memory and disk may be taken.
+    """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         msg = f"{path}: not a readable TOML file: {error}"
         raise ConfigError(msg, "See docs/reference/config.md for what may stand in it.") from error
+    cluster = read_cluster(content.pop("cluster"), str(path)) if "cluster" in content else None
+    budget = read_budget(content.pop("budget", {}), str(path))
     overrides = content.pop("slide", {})
     if not isinstance(overrides, dict) or not all(isinstance(own, dict) for own in overrides.values()):
         msg = f"{path}: `slide` holds the settings of single slides"
         raise ConfigError(msg, 'Write them as a table: [slide."my-slide"]')
-    config = CohortConfig(_changed(SlideConfig(), content, str(path)), overrides)
+    config = CohortConfig(_changed(SlideConfig(), content, str(path)), overrides, cluster, budget)
     for name in overrides:
         config.of(name)
     return config

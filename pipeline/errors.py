@@ -8,12 +8,16 @@ HistoloomError
 │   ├── CannotFeed           no layer of this slide has the resolution that a network was trained at
 │   ├── NoTissue             the mask is empty
 │   ├── ResourceLost         a disk or a network gave way; another try may go well
-│   │   └── DiskFull         no space left where results are written
+│   │   ├── DiskFull         no space left where results are written
+│   │   └── WorkersLost      workers, or the scheduler above them, went away and did not come back
+│   ├── BatchEndsWorkers     one worker after another died under the same batch
+│   ├── OverBudget           memory or disk would not do
 │   └── Unforeseen           a fault of the program, on this slide
 ├── StoreError               something about one output folder
 │   ├── PlanChanged          the folder was begun with other settings
 │   └── StoreBusy            another process works on it
-└── ConfigError              wrong settings; nothing was started
+├── ConfigError              wrong settings; nothing was started
+└── WorkerDiffers            a worker has something else installed than the process that gives it work
 
 Every message has two lines: what is wrong with which file, and what to do about it.
 """
@@ -70,6 +74,18 @@ class DiskFull(ResourceLost):
     """No space is left where results are written; what was committed stays."""
 
 
+class WorkersLost(ResourceLost):
+    """Workers, or the scheduler above them, went away and did not come back in time."""
+
+
+class BatchEndsWorkers(SlideError, RuntimeError):
+    """One worker after another died under the same batch, most likely because it wants more memory than they have."""
+
+
+class OverBudget(SlideError):
+    """What a slide would take, of memory or of disk, is more than there is, or more than is allowed."""
+
+
 class Unforeseen(SlideError):
     """Something that should not happen, and is for the program's developers to mend."""
 
@@ -88,3 +104,7 @@ class StoreBusy(StoreError, RuntimeError):
 
 class ConfigError(HistoloomError, ValueError):
     """The settings are wrong; nothing was started."""
+
+
+class WorkerDiffers(HistoloomError, RuntimeError):
+    """A worker has something else installed than the process that gives it work."""

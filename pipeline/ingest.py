@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 
 from pipeline.geometry import Frame
@@ -14,9 +15,10 @@ from pipeline.workspace import Workspace
 
 
 def tiles_near(tissue: TissueMask, reach_um: float, grid: TileGrid) -> Iterable[Tile]:
-    """The tiles whose cores come within reach_um of tissue."""
+    """The tiles whose cores come within reach_um of tissue, in reading order."""
     near = tissue.dilated(reach_um) if reach_um > 0 else tissue
-    return (tile for tile in grid if near.touches(tile.core, grid.frame))
+    held = near.touches_cores(grid.frame, grid.core_px)
+    return (grid.tile(row, col) for row, col in np.argwhere(held).tolist())
 
 
 @dataclass(frozen=True, slots=True)

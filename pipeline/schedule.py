@@ -1,4 +1,4 @@
-"""Where batches run: in this process, on its threads, on local processes, or on a dask scheduler elsewhere.
+"""Where batches run: in this process, on its threads, on local processes, on a dask scheduler or cluster elsewhere.
 
 A bounded number of batches is in flight at any time, so that a plan of a million batches costs the scheduler as little
 as one of a hundred. dask is imported, and a cluster started, when there is a first batch to run.
@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from itertools import islice
 from types import TracebackType
 from typing import Any, Self
 
-from pipeline.batch import Batch, BatchDone, Job, run_batch
+from pipeline.batch import run_batch
+from pipeline.cluster_config import Cluster
+from pipeline.dispatch import AGAIN, Dispatch, Limits, OnDone, refuse_strangers
+from pipeline.errors import ConfigError, WorkerDiffers, WorkersLost
 from pipeline.plan import StagePlan
-
-OnDone = Callable[[BatchDone], None]
 
 _log = logging.getLogger(__name__)
 
-# More than one a thread, so that no thread waits for the driver; not many, so that a stop loses little.
-_IN_FLIGHT_PER_THREAD = 2
+# How long a scheduler may take to be reached, and how long a goodbye to it may take, s.
+_REACH_S, _GOODBYE_S = 15.0, 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +30,34 @@ class Workforce:
     """Who does the work.
 
     `processes` = 0 runs batches one after another in this thread, 1 on the threads of this process, more on as many
-    local processes that share the cores; `scheduler`, where given, is the address of a dask scheduler to use instead.
+    local processes that share the cores; `scheduler`, where given, is the address of a dask scheduler to use instead,
+    and `cluster` one to start.
     """
 
     processes: int = 1
     scheduler: str | None = None
+    cluster: Cluster | None = None
+    patience_s: float = 60.0
+    """How long to wait for a worker when there is none; a cluster has a patience of its own."""
+
+    @classmethod
+    def choose(cls, processes: int | None, scheduler: str | None, cluster: Cluster | None) -> Workforce:
+        """What the command line says (`processes`, `scheduler`) goes before the `[cluster]` of a file."""
+        if scheduler is not None or processes is not None or cluster is None:
+            return cls(1 if processes is None else processes, scheduler)
+        return cls(cluster=cluster, patience_s=cluster.patience_s)
+
+    @property
+    def in_this_thread(self) -> bool:
+        """Whether dask has no part in it."""
+        return self.processes == 0 and self.scheduler is None and self.cluster is None
 
 
 class Workers:
     """A running workforce; `with Workers(Workforce()) as workers: workers.run(plan)`."""
 
     def __init__(self, workforce: Workforce) -> None:
-        self._workforce = workforce
+        self.workforce = workforce
         self._stack = ExitStack()
         self._client: Any = None
 
@@ -52,60 +67,62 @@ class Workers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            self._stack.close()
-        except TimeoutError as slow:  # a busy machine; the work is committed, so nothing is lost but a process's end
-            _log.warning("worker processes did not end in time (%s); look for some that are left", slow)
-        self._client = None
+        self._dismiss()
 
-    def run(self, plan: StagePlan, on_done: OnDone = lambda done: None) -> None:
-        """Run what is left of a plan. The first batch that fails stops the stage; what was committed stays."""
+    def run(self, plan: StagePlan, on_done: OnDone = lambda done: None, most_in_flight: int | None = None) -> None:
+        """Run what is left of a plan. The first batch that fails stops the stage; what was committed stays.
+
+        `most_in_flight`, where given, bounds the batches that are worked on at the same time, and so their memory.
+
+        Raises
+        ------
+        WorkersLost, WorkerDiffers, BatchEndsWorkers
+            see `pipeline.dispatch`; whatever a batch raises is raised as it is
+        """
         if not plan.left:
             return
-        if self._workforce.scheduler is None and self._workforce.processes == 0:
+        if self.workforce.in_this_thread:
             for batch in plan.left:
                 on_done(run_batch(plan.job, batch))
-        else:
-            self._run_on_dask(plan.job, iter(plan.left), on_done)
-
-    def _run_on_dask(self, job: Job, batches: Iterator[Batch], on_done: OnDone) -> None:
-        from distributed import as_completed
-
-        client = self._connect()
-        threads = max(1, sum(client.nthreads().values()))
-        first = islice(batches, _IN_FLIGHT_PER_THREAD * threads)
-        waiting = as_completed([client.submit(run_batch, job, batch, pure=False) for batch in first], loop=client.loop)
+            return
+        limits = Limits(most_in_flight, self.workforce.patience_s)
         try:
-            for future in waiting:
-                on_done(future.result())
-                for batch in islice(batches, 1):
-                    waiting.add(client.submit(run_batch, job, batch, pure=False))
-        except BaseException:
-            client.cancel(list(waiting.futures), force=True)
+            if self._client is None:
+                self._client = self._connect()
+                refuse_strangers(self._client)
+            Dispatch(self._client, plan.job, limits).run(iter(plan.left), on_done)
+        except (WorkersLost, WorkerDiffers):
+            self._dismiss()  # the next slide finds out for itself whether workers are there again
             raise
 
     def _connect(self) -> Any:
-        if self._client is None:
-            from distributed import Client
+        from distributed import Client
 
-            address = self._workforce.scheduler or self._start_cluster()
-            self._client = self._stack.enter_context(Client(address, set_as_default=False))
-        return self._client
+        address = self.workforce.scheduler or self._start_cluster()
+        try:
+            return Client(address, set_as_default=False, timeout=_REACH_S)
+        except OSError as error:
+            msg = f"scheduler {self.workforce.scheduler}: cannot be reached within {_REACH_S:g} s"
+            raise WorkersLost(msg, f"See that it runs there (dask scheduler). {AGAIN}") from error
+        except ValueError as error:
+            msg = f"scheduler {self.workforce.scheduler}: no address of a scheduler ({error})"
+            raise ConfigError(msg, "Write it as tcp://HOST:PORT.") from error
 
     def _start_cluster(self) -> Any:
-        import dask
-        from distributed import LocalCluster
+        from pipeline.cluster import local_cluster, start_cluster
 
-        processes = self._workforce.processes
-        # A machine that slept for minutes must not wake to a scheduler that takes its own workers for lost: a worker in
-        # this process is never started again, and nannies see for themselves when one of the others dies.
-        with dask.config.set({"distributed.scheduler.worker-ttl": None}):
-            return self._stack.enter_context(
-                LocalCluster(
-                    n_workers=processes,
-                    processes=processes > 1,
-                    threads_per_worker=max(1, (os.cpu_count() or 1) // processes),
-                    dashboard_address=":0",  # any free port: another run may go on on this machine
-                    memory_limit=0,  # bounded by the batches in flight; dask's own pausing would only stall them
-                )
-            )
+        processes = max(1, self.workforce.processes)
+        threads = max(1, (os.cpu_count() or 1) // processes)
+        cluster = self.workforce.cluster
+        return self._stack.enter_context(start_cluster(cluster) if cluster else local_cluster(processes, threads))
+
+    def _dismiss(self) -> None:
+        """Let go of the scheduler, and of the cluster where it is our own."""
+        client, self._client = self._client, None
+        try:
+            if client is not None:
+                with suppress(OSError):  # a scheduler that is gone says no goodbye
+                    client.close(timeout=_GOODBYE_S)
+            self._stack.close()
+        except TimeoutError as slow:  # a busy machine; the work is committed, so nothing is lost but a process's end
+            _log.warning("worker processes did not end in time (%s); look for some that are left", slow)

@@ -108,6 +108,15 @@ class TissueMask:
         above = table[own.y, own.x_end] - table[own.y, own.x]
         return bool(below > above)
 
+    def touches_cores(self, frame: Frame, core_px: int) -> NDArray[np.bool_]:
+        """`touches` of every core of a grid of core_px over `frame`, (rows, columns), all at once."""
+        bands = (Box(y, 0, core_px, 1) for y in range(0, frame.height, core_px))
+        stripes = (Box(0, x, 1, core_px) for x in range(0, frame.width, core_px))
+        down = [self.frame.cover(frame.box.clip(band), frame) for band in bands]
+        along = [self.frame.cover(frame.box.clip(stripe), frame) for stripe in stripes]
+        held = self._integral[[own.y_end for own in down]] - self._integral[[own.y for own in down]]
+        return np.asarray(held[:, [own.x_end for own in along]] > held[:, [own.x for own in along]])
+
     def contains(self, y: ArrayLike, x: ArrayLike, frame: Frame) -> NDArray[np.bool_]:
         """Whether points, in px of `frame`, lie on tissue; of the shape of y and x. Nothing outside `frame` does."""
         y_px, x_px = np.asarray(y, dtype=float), np.asarray(x, dtype=float)
@@ -127,16 +136,25 @@ class TissueMask:
         Along either axis, not as the crow flies: what a network sees around a pixel is a square.
         """
         reach_px = int(np.ceil(distance_um / self.frame.mpp - 1e-9))
-        if reach_px <= 0 or not self.mask.any():
+        if reach_px <= 0:
             return self
-        away_px = ndimage.distance_transform_cdt(~self.mask, metric="chessboard")
-        return TissueMask(away_px <= reach_px, self.frame)
+        if reach_px not in self._grown:  # every level of a pyramid asks for the same one
+            near = ndimage.maximum_filter(self.mask.view(np.uint8), 2 * reach_px + 1, mode="constant")
+            self._grown[reach_px] = TissueMask(near.view(np.bool_), self.frame)
+        return self._grown[reach_px]
 
     @cached_property
-    def _integral(self) -> NDArray[np.int64]:
+    def _grown(self) -> dict[int, TissueMask]:
+        """By reach in px: what `dilated` made."""
+        return {}
+
+    @cached_property
+    def _integral(self) -> NDArray[np.int64] | NDArray[np.int32]:
         """(y + 1, x + 1): tissue pixels above and to the left."""
-        table = np.zeros((self.frame.height + 1, self.frame.width + 1), np.int64)
-        table[1:, 1:] = self.mask.cumsum(axis=0, dtype=np.int64).cumsum(axis=1)
+        kind = np.int32 if self.mask.size < 2**31 else np.int64
+        table = np.zeros((self.frame.height + 1, self.frame.width + 1), kind)
+        np.cumsum(self.mask, axis=0, dtype=kind, out=table[1:, 1:])
+        np.cumsum(table[1:, 1:], axis=1, out=table[1:, 1:])
         return table
 
     def _integral_row(self, y: float) -> Floats:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from pipeline.errors import ConfigError
 from pipeline.geometry import Box, Frame
+from pipeline.grid import TileGrid
 from pipeline.slide import open_slide
 from pipeline.tissue import TissueMask, find_tissue
 from tests.pipeline.real_slides import real_file
@@ -45,6 +46,16 @@ def test_share_is_the_mean_over_the_box(mask: TissueMask, box: Box) -> None:
 @given(masks(), boxes())
 def test_touches_is_any_over_the_box(mask: TissueMask, box: Box) -> None:
     assert mask.touches(box, FINE) == drawn(mask, box).any()
+
+
+@given(masks(), st.integers(1, 300), st.integers(1, 400), st.sampled_from([0.25, 0.3, 1.0, 9.0]), st.integers(1, 200))
+def test_cores_touch_what_each_of_them_touches(
+    mask: TissueMask, height: int, width: int, mpp: float, core_px: int
+) -> None:
+    slide = Frame(96 * 4, 128 * 4, 0.25).at(mpp)
+    grid = TileGrid(Frame(min(height, slide.height), min(width, slide.width), mpp), core_px)
+    touched = [mask.touches(tile.core, grid.frame) for tile in grid]
+    assert mask.touches_cores(grid.frame, core_px).ravel().tolist() == touched
 
 
 @given(masks(), boxes())

@@ -1,0 +1,148 @@
+"""Start the dask cluster that `[cluster]` asks for. The library of each kind is imported when that kind is."""
+
+from __future__ import annotations
+
+import importlib
+from shutil import which
+from typing import Any
+
+from pipeline.cluster_config import Cluster, CudaProcesses, KubernetesPods, LocalProcesses, SlurmJobs
+from pipeline.errors import ConfigError, WorkersLost
+
+# Any free port: another run may go on on this machine.
+_DASHBOARD = ":0"
+
+
+def start_cluster(cluster: Cluster) -> Any:
+    """A dask cluster that has been asked for its workers; they may still be on their way.
+
+    Raises
+    ------
+    ConfigError
+        if the library for this kind is not installed
+    WorkersLost
+        if it is, and the machine, SLURM or Kubernetes says no
+    """
+    try:
+        match cluster:
+            case LocalProcesses():
+                return _local(cluster)
+            case CudaProcesses():
+                return _cuda(cluster)
+            case SlurmJobs():
+                return _slurm(cluster)
+            case KubernetesPods():
+                return _kubernetes(cluster)
+            case _:
+                msg = f"no such kind of cluster: {cluster.kind}"
+                raise TypeError(msg)
+    except (ConfigError, TypeError):
+        raise
+    except Exception as error:
+        words = " ".join(str(error).split()) or type(error).__name__
+        msg = f"[cluster] of kind {cluster.kind} cannot be started: {type(error).__name__}: {words}"
+        raise WorkersLost(msg, "See to that, or leave [cluster] out to work on this machine.") from error
+
+
+def local_cluster(processes: int, threads: int) -> Any:
+    """Processes of this machine, or the threads of this one where `processes` is 1."""
+    import dask
+    from distributed import LocalCluster
+
+    # A machine that slept for minutes must not wake to a scheduler that takes its own workers for lost: a worker in
+    # this process is never started again, and nannies see for themselves when one of the others dies.
+    with dask.config.set({"distributed.scheduler.worker-ttl": None}):
+        return LocalCluster(
+            n_workers=processes,
+            processes=processes > 1,
+            threads_per_worker=threads,
+            dashboard_address=_DASHBOARD,
+            memory_limit=0,  # memory is bounded by the batches in flight; dask's own pausing would only stall them
+        )
+
+
+def _local(cluster: LocalProcesses) -> Any:
+    return local_cluster(cluster.workers, cluster.threads)
+
+
+def _cuda(cluster: CudaProcesses) -> Any:
+    library = _import("dask_cuda", cluster)
+    return library.LocalCUDACluster(
+        CUDA_VISIBLE_DEVICES=",".join(cluster.devices) or None,
+        n_workers=cluster.workers or None,
+        threads_per_worker=cluster.threads,
+        dashboard_address=_DASHBOARD,
+        memory_limit=0,
+    )
+
+
+def _slurm(cluster: SlurmJobs) -> Any:
+    library = _import("dask_jobqueue", cluster)
+    if which("sbatch") is None:  # jobs are submitted in the background, where nobody would hear of it
+        msg = "there is no sbatch on this machine"
+        raise FileNotFoundError(msg)
+    started = library.SLURMCluster(**slurm_options(cluster))
+    started.scale(jobs=cluster.workers)
+    return started
+
+
+def slurm_options(cluster: SlurmJobs) -> dict[str, Any]:
+    """What `dask_jobqueue.SLURMCluster` is called with."""
+    return {
+        "cores": cluster.cores,
+        "processes": 1,
+        "memory": cluster.memory,
+        "queue": cluster.queue,
+        "account": cluster.account,
+        "walltime": cluster.walltime,
+        "interface": cluster.interface,
+        "log_directory": cluster.log_directory,
+        "job_name": "histoloom",
+        "job_extra_directives": list(cluster.directives),
+        "job_script_prologue": [f"export OMP_NUM_THREADS={_threads_below(cluster)}", *cluster.prologue],
+        # The last of an option that comes twice counts. SLURM holds the memory limit; dask would only pause before it.
+        "worker_extra_args": ["--nthreads", str(cluster.threads), "--memory-limit", "0"],
+        "scheduler_options": {"dashboard_address": _DASHBOARD},
+    }
+
+
+def _kubernetes(cluster: KubernetesPods) -> Any:
+    operator = _import("dask_kubernetes.operator", cluster)
+    return operator.KubeCluster(custom_cluster_spec=kubernetes_spec(cluster), namespace=cluster.namespace)
+
+
+def kubernetes_spec(cluster: KubernetesPods) -> dict[str, Any]:
+    """The `DaskCluster` resource that the operator makes pods of."""
+    operator = _import("dask_kubernetes.operator", cluster)
+    limits = {"cpu": str(cluster.cores), "memory": cluster.memory}
+    if cluster.gpus:
+        limits["nvidia.com/gpu"] = str(cluster.gpus)
+    spec: dict[str, Any] = operator.make_cluster_spec(
+        name=cluster.name,
+        image=cluster.image,
+        n_workers=cluster.workers,
+        env={"OMP_NUM_THREADS": str(_threads_below(cluster)), **cluster.env},
+        worker_command=["dask", "worker", "--nthreads", str(cluster.threads), "--memory-limit", "0"],
+        scheduler_service_type="ClusterIP",
+    )
+    pod = spec["spec"]["worker"]["spec"]
+    pod["containers"][0]["resources"] = {"requests": limits, "limits": limits}
+    pod["volumes"] = [{"name": claim, "persistentVolumeClaim": {"claimName": claim}} for claim in cluster.volumes]
+    pod["containers"][0]["volumeMounts"] = [
+        {"name": claim, "mountPath": folder} for claim, folder in cluster.volumes.items()
+    ]
+    return spec
+
+
+def _threads_below(cluster: SlurmJobs | KubernetesPods) -> int:
+    """Threads that the network of each batch may use: all together as many as there are cores."""
+    return max(1, cluster.cores // cluster.threads)
+
+
+def _import(module: str, cluster: Cluster) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        library = module.partition(".")[0].replace("_", "-")
+        msg = f"[cluster] of kind {cluster.kind} wants {library}, which is not installed ({error})"
+        raise ConfigError(msg, f"Install it: pip install 'histoloom[{cluster.kind}]'") from error

@@ -1,0 +1,79 @@
+"""What a run reckons before it begins, what it refuses, and how far it was from the truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from flows.cohort import Cohort, SlideOutcome, process_cohort
+from flows.estimates import machine_of
+from flows.progress import Quiet
+from pipeline.budget_config import Budget
+from pipeline.cluster_config import SlurmJobs
+from pipeline.config import CohortConfig, SlideConfig
+from pipeline.errors import OverBudget
+from pipeline.schedule import Workforce
+from pipeline.synthetic import SyntheticTruth
+
+SIDE_PX = 580
+
+
+class Planned(Quiet):
+    """Keeps what a run says of its plan."""
+
+    def __init__(self) -> None:
+        self.facts: dict[str, Any] = {}
+
+    def slide(self, name: str, event: str, **facts: Any) -> None:
+        if event == "planned":
+            self.facts = facts
+
+
+def run(folder: Path, budget: Budget, progress: Quiet) -> SlideOutcome:
+    truth = SyntheticTruth(SIDE_PX, SIDE_PX, 1.0, tissue_share=1.0)
+    path = folder / "tissue.png"
+    Image.fromarray(truth.render(truth.frame.box)).save(path)
+    config = SlideConfig(mpp=1.0, sr="none", nuclei="none", tissue="all", device="cpu")
+    cohort = Cohort((path,), folder / "out", CohortConfig(config, budget=budget))
+    (outcome,) = process_cohort(cohort, Workforce(processes=0), progress)
+    return outcome
+
+
+def test_a_run_says_what_it_will_take_and_keeps_it(tmp_path: Path) -> None:
+    planned = Planned()
+    outcome = run(tmp_path, Budget(), planned)
+    assert outcome.run is not None, outcome.error
+    assert set(planned.facts) == {"disk", "memory", "minutes"}
+    reckoned = outcome.run["estimated"]
+    taken = sum(path.stat().st_size for path in (tmp_path / "out" / "tissue").rglob("*") if path.is_file())
+    assert taken < reckoned["disk_bytes"]
+    assert outcome.run["peak_rss_bytes"] < 3 * (reckoned["process_bytes"] + reckoned["batch_bytes"])
+
+
+@pytest.mark.parametrize(
+    ("budget", "words"),
+    [
+        (Budget(max_memory_bytes=2**20), "--max-memory allows 1 MiB"),
+        (Budget(max_disk_bytes=2**10), "--max-disk allows"),
+    ],
+)
+def test_what_cannot_fit_is_a_row_with_the_figures_and_nothing_is_begun(
+    tmp_path: Path, budget: Budget, words: str
+) -> None:
+    outcome = run(tmp_path, budget, Quiet())
+    assert isinstance(outcome.error, OverBudget)
+    assert words in outcome.error.what
+    begun = {path.name for path in (tmp_path / "out" / ".partial" / "tissue").iterdir()}
+    assert begun == {"failed.json"}
+
+
+def test_threads_share_the_cores_of_this_machine_and_not_those_of_another() -> None:
+    one, serial = machine_of(Workforce(processes=1), cuda=False), machine_of(Workforce(processes=0), cuda=False)
+    assert (one.processes, serial.at_once) == (1, 1)
+    assert one.memory_bytes == serial.memory_bytes
+    elsewhere = machine_of(Workforce(cluster=SlurmJobs(workers=100, threads=3)), cuda=True)
+    assert (elsewhere.processes, elsewhere.threads, elsewhere.cuda) == (1, 3, True)
+    assert elsewhere.memory_bytes > one.memory_bytes
