@@ -132,6 +132,11 @@ class Look:
     lost: dict[str, str] = field(default_factory=dict)
     """To be tried again."""
 
+    def in_words(self) -> str:
+        """One line, of what there is to tell."""
+        told = {kind: getattr(self, kind) for kind in self.__dataclass_fields__}
+        return "; ".join(f"{kind}: {', '.join(found)}" for kind, found in told.items() if found) or "nothing new"
+
 
 def look(inbox: Inbox, book: Book, hands: Hands, policy: Policy, now_s: float) -> Look:
     """Look at an inbox once: hear what became of orders, see what is new, hand over what is whole.

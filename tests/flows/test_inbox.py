@@ -1,4 +1,4 @@
-"""Whatever happens to an inbox, a slide is worked on once, and whole: copies, renames, crashes between any two steps."""
+"""Whatever happens to an inbox, a slide is worked on once, and whole: copies, renames, crashes at any step."""
 
 from __future__ import annotations
 
