@@ -4,6 +4,8 @@ The same functions as the command line's do the work; this module adds what a se
 where they arrive, a state a slide, another try where the disk or the network gave way, a limit on time, pictures and a
 log. What is done is written in the store, not in Prefect, so a run that is started again goes on where the last one
 stopped.
+
+The parameters of flows are described as Prefect reads them: their docstrings become the form of the pages.
 """
 
 from __future__ import annotations
@@ -122,26 +124,16 @@ def cohort(
 ) -> State[Any]:
     """Work on a cohort; Failed, with the reasons, when a slide failed, after all others were worked on.
 
-    Parameters
-    ----------
-    slides
-        Files, folders and globs; relative ones start at the folder that `prefect deploy` was called in.
-    out
-        Folder for the results, by a path that every worker has.
-    settings
-        Settings of every slide; what is left out stays as it is by default.
-    config
-        A cohort's TOML file, as for `histoloom run --config`; `settings` stand above it.
-    workers
-        Processes; 1: the threads of the run's own; 0: one thread.
-    scheduler
-        A dask scheduler's address, tcp://HOST:PORT, to work there instead.
-    force
-        Start over instead of going on where the last run stopped.
-    slide_timeout_minutes
-        A slide that takes longer has failed; what it has done stays done.
-    results_url
-        Where the folder `out` is served, for links to reports.
+    Args:
+        slides: Files, folders and globs; relative ones start at the folder that `prefect deploy` was called in.
+        out: Folder for the results, by a path that every worker has.
+        settings: Settings of every slide; what is left out stays as it is by default.
+        config: A cohort's TOML file, as for `histoloom run --config`; `settings` stand above it.
+        workers: Processes; 1: the threads of the run's own; 0: one thread.
+        scheduler: A dask scheduler's address, tcp://HOST:PORT, to work there instead.
+        force: Start over instead of going on where the last run stopped.
+        slide_timeout_minutes: A slide that takes longer has failed; what it has done stays done.
+        results_url: Where the folder `out` is served, for links to reports.
     """
     order = Cohort(find_slides(slides), Path(out).expanduser(), chosen_config(settings, config), force)
     attempt = SlideAsTask(scheduler, slide_timeout_minutes, results_url)
@@ -165,28 +157,17 @@ def slide(
 ) -> State[Any]:
     """Work on one slide; Failed, with the reason, when it failed.
 
-    Parameters
-    ----------
-    slide
-        The slide's file.
-    out
-        Folder for the results, by a path that every worker has.
-    name
-        Of the slide's folder in it; by default the file's name without its ending.
-    settings
-        Settings of the slide; what is left out stays as it is by default.
-    config
-        A cohort's TOML file, as for `histoloom run --config`; `settings` stand above it.
-    workers
-        Processes; 1: the threads of the run's own; 0: one thread.
-    scheduler
-        A dask scheduler's address, tcp://HOST:PORT, to work there instead.
-    force
-        Start over instead of going on where the last run stopped.
-    slide_timeout_minutes
-        If it takes longer it has failed; what it has done stays done.
-    results_url
-        Where the folder `out` is served, for links to reports.
+    Args:
+        slide: The slide's file.
+        out: Folder for the results, by a path that every worker has.
+        name: Of the slide's folder in it; by default the file's name without its ending.
+        settings: Settings of the slide; what is left out stays as it is by default.
+        config: A cohort's TOML file, as for `histoloom run --config`; `settings` stand above it.
+        workers: Processes; 1: the threads of the run's own; 0: one thread.
+        scheduler: A dask scheduler's address, tcp://HOST:PORT, to work there instead.
+        force: Start over instead of going on where the last run stopped.
+        slide_timeout_minutes: If it takes longer it has failed; what it has done stays done.
+        results_url: Where the folder `out` is served, for links to reports.
     """
     path = Path(slide).expanduser()
     order = Cohort((path,), Path(out).expanduser(), chosen_config(settings, config), force)
@@ -214,20 +195,18 @@ def watch(
 ) -> State[Any]:
     """Look at an inbox once, on a schedule; every new slide that is whole becomes a run of `deployment`.
 
-    Parameters
-    ----------
-    inbox
-        Folder that slides arrive in.
-    out
-        Folder for the results, by a path that every worker has.
-    settings, config, workers, scheduler, slide_timeout_minutes, results_url
-        Of every slide's run, as there.
-    settle_seconds
-        So long nothing of a slide may change before it counts as whole.
-    retry_failed
-        First let slides that failed have another try.
-    deployment
-        Of the flow `slide`, by flow and name.
+    Args:
+        inbox: Folder that slides arrive in.
+        out: Folder for the results, by a path that every worker has.
+        settings: Settings of every slide; what is left out stays as it is by default.
+        config: A cohort's TOML file, as for `histoloom run --config`; `settings` stand above it.
+        workers: Processes of a slide's run; 1: the threads of the run's own; 0: one thread.
+        scheduler: A dask scheduler's address, tcp://HOST:PORT, to work there instead.
+        slide_timeout_minutes: A slide that takes longer has failed; what it has done stays done.
+        results_url: Where the folder `out` is served, for links to reports.
+        settle_seconds: So long nothing of a slide may change before it counts as whole.
+        retry_failed: First let slides that failed have another try.
+        deployment: Of the flow `slide`, by flow and name.
     """
     results = Path(out).expanduser()
     chosen_config(settings, config)

@@ -11,14 +11,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import psutil
 import pytest
 
 ROOT = Path(__file__).parents[2]
+_TRIES = 20
 FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
 
@@ -41,8 +44,17 @@ class Prefect:
     def ask(self, path: str, question: dict[str, Any] | None = None) -> Any:
         """What the server's API answers."""
         body = None if question is None else json.dumps(question).encode()
-        with urlopen(Request(f"{self.url}/{path}", body, {"content-type": "application/json"}), timeout=30) as answer:
-            return json.load(answer)
+        request = Request(f"{self.url}/{path}", body, {"content-type": "application/json"})
+        for _ in range(_TRIES):
+            with suppress(TimeoutError):
+                try:
+                    with urlopen(request, timeout=60) as answer:
+                        return json.load(answer)
+                except HTTPError as error:
+                    if error.code != HTTPStatus.SERVICE_UNAVAILABLE:  # said by SQLite on a busy machine
+                        raise
+            time.sleep(2)
+        return pytest.fail(f"no answer from {path}:\n{self.logs()}")
 
     def deploy(self) -> None:
         """`prefect deploy --all`."""
@@ -70,12 +82,12 @@ class Prefect:
         assert isinstance(found, dict)
         return found
 
-    def end_of(self, run: str, seconds: float = 300) -> dict[str, Any]:
+    def end_of(self, run: str, seconds: float = 1500) -> dict[str, Any]:
         """A run, once it is over."""
         wait_for(f"end of the run {run}", seconds, lambda: self.flow_run(run)["state"]["type"] in FINAL, self.logs)
         return self.flow_run(run)
 
-    def wait_for_line(self, run: str, words: str, seconds: float = 240) -> None:
+    def wait_for_line(self, run: str, words: str, seconds: float = 600) -> None:
         """Wait until a run's log says something."""
         wait_for(f"line {words!r} in the log", seconds, lambda: any(words in line for line in self.log(run)), self.logs)
 
@@ -143,7 +155,8 @@ def running_server(home: Path, **environment: str) -> Iterator[Prefect]:
     prefect = Prefect(home, url, inherited | {
         "PREFECT_HOME": str(home), "PREFECT_API_URL": url, "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_WORKER_QUERY_SECONDS": "1", "PREFECT_RUNNER_POLL_FREQUENCY": "1", "DO_NOT_TRACK": "1",
-        "NO_PROXY": "127.0.0.1", "COLUMNS": "400",
+        "NO_PROXY": "127.0.0.1", "COLUMNS": "400", "PREFECT_API_DATABASE_TIMEOUT": "120",
+        "PREFECT_API_REQUEST_TIMEOUT": "180",
     } | environment)  # fmt: skip
     with prefect.process("server", "server", "start", "--port", str(port)):
         wait_for("server", 900, lambda: prefect.ask("health"), prefect.logs)
@@ -173,3 +186,13 @@ def end(processes: list[psutil.Process]) -> None:
     for process in processes:
         with suppress(psutil.NoSuchProcess):
             process.kill()
+
+
+def processes_of(run: str) -> list[psutil.Process]:
+    """All processes of this machine that work for a flow run: its own, and dask's."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.environ().get("PREFECT__FLOW_RUN_ID") == run and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found

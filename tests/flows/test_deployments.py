@@ -52,6 +52,7 @@ def test_a_lost_resource_alone_is_worth_another_try(error: HistoloomError, again
 
 
 @pytest.mark.server
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     ("deployment", "required"),
     [("cohort/local", ["slides", "out"]), ("slide/local", ["slide", "out"]), ("watch/inbox", ["inbox", "out"])],
@@ -68,6 +69,7 @@ def test_the_server_has_a_form_of_every_deployment(prefect: Prefect, deployment:
 
 
 @pytest.mark.server
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -88,6 +90,7 @@ def test_the_server_refuses_parameters_that_do_not_fit(prefect: Prefect, wrong: 
 
 
 @pytest.mark.server
+@pytest.mark.timeout(1800)
 def test_a_results_folder_of_a_slide_leads_nowhere_else(prefect: Prefect) -> None:
     for name in ("..", "../../etc", "/etc", "a/b", ""):
         with pytest.raises(HTTPError):
@@ -95,6 +98,7 @@ def test_a_results_folder_of_a_slide_leads_nowhere_else(prefect: Prefect) -> Non
 
 
 @pytest.mark.server
+@pytest.mark.timeout(1800)
 def test_a_deployed_cohort_shows_what_it_found(prefect: Prefect, good_slide: Path, tmp_path: Path) -> None:
     out, slides = tmp_path / "out", [str(good_slide)]
     run = prefect.run(
@@ -102,7 +106,7 @@ def test_a_deployed_cohort_shows_what_it_found(prefect: Prefect, good_slide: Pat
     )
     assert run["state"]["type"] == "COMPLETED", prefect.logs()
     assert (out / good_slide.stem / "run.json").is_file()
-    prefect.wait_for_line(run["id"], f"{good_slide.stem}: stage ", 20)
+    prefect.wait_for_line(run["id"], f"{good_slide.stem}: stage ")
     shown = prefect.artifacts(run["id"])
     assert {artifact["type"] for artifact in shown.values()} == {"markdown", "table", "link"}
     of_slide = shown[f"slide-{good_slide.stem.lower()}"]["data"]
@@ -112,6 +116,7 @@ def test_a_deployed_cohort_shows_what_it_found(prefect: Prefect, good_slide: Pat
 
 
 @pytest.mark.server
+@pytest.mark.timeout(1800)
 def test_a_bad_slide_fails_the_cohort_with_its_reason_and_the_good_one_is_done(
     prefect: Prefect, good_slide: Path, tmp_path: Path
 ) -> None:
