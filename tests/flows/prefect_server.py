@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
+from uuid import uuid4
 
 import psutil
 import pytest
@@ -69,8 +70,8 @@ class Prefect:
 
     def hand_in(self, deployment: str, **parameters: Any) -> str:
         """Start a run; its id."""
-        run = self.ask(f"deployments/{self.deployment(deployment)['id']}/create_flow_run", {"parameters": parameters})
-        return str(run["id"])
+        once = {"parameters": parameters, "idempotency_key": uuid4().hex}  # whatever is asked again on a busy machine
+        return str(self.ask(f"deployments/{self.deployment(deployment)['id']}/create_flow_run", once)["id"])
 
     def run(self, deployment: str, **parameters: Any) -> dict[str, Any]:
         """Start a run and wait for its end."""

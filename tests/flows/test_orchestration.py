@@ -37,7 +37,7 @@ def committed(out: Path, slide: Path) -> set[str]:
 
 
 def wait_until_at_work(prefect: Prefect, out: Path, slide: Path) -> None:
-    wait_for("batch of the network", 900, lambda: committed(out, slide), prefect.logs)
+    wait_for("batch of the network", 1500, lambda: committed(out, slide), prefect.logs)
 
 
 def test_a_cancelled_run_stops_its_dask_work_and_the_next_run_goes_on(
@@ -52,7 +52,7 @@ def test_a_cancelled_run_stops_its_dask_work_and_the_next_run_goes_on(
     cancelled = prefect.command("flow-run", "cancel", first)
     assert cancelled.returncode == 0, cancelled.stderr
     assert prefect.end_of(first)["state"]["type"] == "CANCELLED"
-    wait_for("end of its processes", 120, lambda: not processes_of(first), prefect.logs)
+    wait_for("end of its processes", 600, lambda: not processes_of(first), prefect.logs)
     done = committed(out, slide)
     second = prefect.run("slide/local", **parameters)
     assert second["state"]["type"] == "COMPLETED", prefect.log(second["id"])
