@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from prefect import get_run_logger
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
 from pipeline.cohort import CohortRow, gather
@@ -34,6 +36,11 @@ _COLUMNS = (
 
 def show_slide(output: SlideOutput, run: Mapping[str, Any], results_url: str | None) -> None:
     """The slide's preview, its counts, and where its report is."""
+    with _whatever_the_server_says():
+        _show_slide(output, run, results_url)
+
+
+def _show_slide(output: SlideOutput, run: Mapping[str, Any], results_url: str | None) -> None:
     report = _where(output.root, results_url, output.name, "report.html")
     lines = [f"# {_plain(output.name)}", "", *_figures(run), "", _link(report)]
     with suppress(OSError):  # a picture that is missing is no reason to fail
@@ -43,6 +50,11 @@ def show_slide(output: SlideOutput, run: Mapping[str, Any], results_url: str | N
 
 def show_cohort(out: Path, results_url: str | None) -> None:
     """The cohort's table, failures first, and where its report is."""
+    with _whatever_the_server_says():
+        _show_cohort(out, results_url)
+
+
+def _show_cohort(out: Path, results_url: str | None) -> None:
     rows = sorted(gather(out), key=lambda row: row.status == "done")
     shown = [_row(row) for row in rows[:_MOST_ROWS]]
     left_out = f"; {len(rows) - _MOST_ROWS} more in cohort.parquet" if len(rows) > _MOST_ROWS else ""
@@ -54,9 +66,20 @@ def show_cohort(out: Path, results_url: str | None) -> None:
         create_link_artifact(report, link_text=f"Report of {out.name}", key=artifact_key("report", out.name))
 
 
+@contextmanager
+def _whatever_the_server_says() -> Iterator[None]:
+    """The results stand; that they are not shown is no reason to fail."""
+    try:
+        yield
+    except Exception as error:
+        get_run_logger().warning(f"not shown in Prefect's pages: {error}")
+
+
 def artifact_key(kind: str, name: str) -> str:
-    """A name as Prefect wants it: small letters, digits and dashes."""
-    return f"{kind}-{re.sub(r'[^a-z0-9]+', '-', name.lower()).strip('-')}".strip("-")
+    """A name as Prefect wants it, small letters, digits and dashes; what that loses is told apart by a hash."""
+    plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    apart = [] if plain == name.lower() else [hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()[:6]]
+    return "-".join([kind, *([plain] if plain else []), *apart])
 
 
 def _row(row: CohortRow) -> dict[str, Any]:

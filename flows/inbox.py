@@ -171,7 +171,8 @@ class _Watch:
         seen = self.book.seen(self.inbox.address)
         sightings = self.inbox.look()
         known = {sighting.source: self._notice(seen.get(sighting.source), sighting) for sighting in sightings}
-        self.book.see(self.inbox.address, known)
+        if known != seen:
+            self.book.see(self.inbox.address, known)
         for source in sorted(known, key=lambda source: (known[source].since_s, source)):
             self._recognise(source, known)
         self._settle()

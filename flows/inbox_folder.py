@@ -1,38 +1,30 @@
-"""A folder, with the folders in it, as an inbox: which files make a slide, and whether all of it is there."""
+"""A folder, with the folders in it, as an inbox: which slides lie in it, and whether all of each is there."""
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
 import os
-import re
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from flows.cohort import ENDINGS
 from flows.inbox import Sighting
 from flows.provenance import identify
+from flows.slide_parts import Parts, parts, slides_among
 from pipeline.errors import ConfigError, UnreadableSlide
 from pipeline.geometry import Box
 from pipeline.slide import open_slide
 from pipeline.tiff_extent import reaches_its_end
 
-_NAMED_FILE = re.compile(r"^[^=\[\r\n]+=\s*([^\r\n]+?)\s*$", re.MULTILINE)
-_MOST_INDEX_BYTES = 1 << 20
 _CORNER_PX = 64
 
 
 @dataclass(frozen=True, slots=True)
 class FolderInbox:
-    """Slides in `folder`; hidden files, and all below `without` (the results, should they lie inside), are none.
-
-    A slide is one file, but for
-    .mrxs       and the folder of the same name beside it
-    .vms, .vmu  and the files that it names
-    .dcm        all of a folder together, known by the first in order of name
-    """
+    """Slides in `folder`; hidden files, and all below `without` (the results, should they lie inside), are none."""
 
     folder: Path
     without: Path
@@ -47,19 +39,13 @@ class FolderInbox:
         if not self.folder.is_dir():
             msg = f"{self.folder}: no such folder to watch"
             raise ConfigError(msg, "Make it, mount it, or name another.")
-        slides = ((source, self.stamp(str(source))) for source in self._slides())
-        return [Sighting(str(source), stamp) for source, stamp in slides if stamp is not None]
+        slides = ((slide, _stamp(files)) for slide, files in self._slides())
+        return [Sighting(str(slide), stamp) for slide, stamp in slides if stamp is not None]
 
     def stamp(self, source: str) -> str | None:
         """See `Inbox`."""
-        digest = hashlib.sha256()
-        try:
-            for label, part in parts(Path(source)).items():
-                stat = part.stat()
-                digest.update(f"{label}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode(errors="surrogateescape"))
-        except OSError:
-            return None
-        return digest.hexdigest()[:32]
+        slide = Path(source)
+        return _stamp(parts(slide)) if slide.is_file() else None
 
     def is_whole(self, source: str) -> bool:
         """See `Inbox`; a slide without a resolution is whole too."""
@@ -74,44 +60,29 @@ class FolderInbox:
             return str(*hashes.values())
         return hashlib.sha256("".join(f"{label}\0{each}\0" for label, each in hashes.items()).encode()).hexdigest()
 
-    def _slides(self) -> Iterator[Path]:
+    def _slides(self) -> Iterator[tuple[Path, Parts]]:
         without = self.without.resolve()
         for folder, inner, names in os.walk(self.folder):
             here = Path(folder)
-            slides = [here / name for name in sorted(names) if Path(name).suffix.lower() in ENDINGS and name[0] != "."]
-            belonging = {part for slide in slides for label, part in parts(slide).items() if label}
-            yield from (slide for slide in slides if slide not in belonging)
-            apart = {slide.stem for slide in slides if slide.suffix.lower() == ".mrxs"}
+            shown = (here / name for name in names if Path(name).suffix.lower() in ENDINGS and name[0] != ".")
+            slides = list(slides_among(shown))
+            yield from slides
+            apart = {slide.stem for slide, _ in slides if slide.suffix.lower() == ".mrxs"}
             inner[:] = sorted(
                 name for name in inner
                 if name[0] != "." and name not in apart and (here / name).resolve() != without
             )  # fmt: skip
 
 
-def parts(slide: Path) -> Mapping[str, Path]:
-    """The files of a slide, by labels that stay the same when the slide is renamed; its own file's is empty."""
-    ending = slide.suffix.lower()
-    if ending == ".mrxs":
-        folder = slide.with_suffix("")
-        inside = sorted(path for path in folder.rglob("*") if path.is_file())
-        return {"": slide} | {path.relative_to(folder).as_posix(): path for path in inside}
-    if ending in {".vms", ".vmu"}:
-        named = (slide.with_name(name) for name in _named_files(slide))
-        return {"": slide} | {path.name: path for path in sorted(named) if path.is_file()}
-    if ending == ".dcm":
-        first, *others = sorted(path for path in slide.parent.iterdir() if path.suffix.lower() == ".dcm")
-        return {"": first} | {path.name: path for path in others}
-    return {"": slide}
-
-
-def _named_files(index: Path) -> Iterator[str]:
-    """Names of files after a `=`; one that leads elsewhere is not followed."""
+def _stamp(files: Parts) -> str | None:
+    digest = hashlib.sha256()
     try:
-        with index.open("rb") as file:
-            text = file.read(_MOST_INDEX_BYTES).decode("utf-8", "replace")
+        for label, part in files.items():
+            stat = part.stat()
+            digest.update(f"{label}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode(errors="surrogateescape"))
     except OSError:
-        return
-    yield from (name for name in _NAMED_FILE.findall(text) if name == Path(name).name and "\0" not in name)
+        return None
+    return digest.hexdigest()[:32]
 
 
 def _opens(slide: Path) -> bool:

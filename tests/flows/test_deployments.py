@@ -108,7 +108,11 @@ def test_a_deployed_cohort_shows_what_it_found(prefect: Prefect, good_slide: Pat
     assert (out / good_slide.stem / "run.json").is_file()
     prefect.wait_for_line(run["id"], f"{good_slide.stem}: stage ")
     shown = prefect.artifacts(run["id"])
-    assert {artifact["type"] for artifact in shown.values()} == {"markdown", "table", "link"}
+    assert {key.partition("-")[0]: artifact["type"] for key, artifact in shown.items()} == {
+        "slide": "markdown",
+        "cohort": "table",
+        "report": "markdown",
+    }
     of_slide = shown[f"slide-{good_slide.stem.lower()}"]["data"]
     assert "![preview](data:image/jpeg;base64," in of_slide
     assert len(of_slide) < 200_000

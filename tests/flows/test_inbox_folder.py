@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from flows.inbox_folder import FolderInbox, parts
+from flows.inbox_folder import FolderInbox
 from flows.provenance import identify
+from flows.slide_parts import parts
 from pipeline.errors import ConfigError
 from pipeline.synthetic import SyntheticTruth
 
@@ -49,10 +50,26 @@ def test_files_that_belong_to_a_slide_are_no_slides(tmp_path: Path) -> None:
     (tmp_path / "m" / "thumbnail.png").touch()
     (tmp_path / "h.vms").write_text("[Virtual Microscope Specimen]\nImageFile=h-0.jpg\nMapFile=../m.mrxs\n")
     (tmp_path / "h-0.jpg").touch()
-    for number in range(3):
-        (tmp_path / f"dicom-{number}.dcm").write_bytes(bytes([number]))
-    assert found(tmp_path) == ["dicom-0.dcm", "h.vms", "m.mrxs"]
+    assert found(tmp_path) == ["h.vms", "m.mrxs"]
     assert list(parts(tmp_path / "h.vms").values()) == [tmp_path / "h.vms", tmp_path / "h-0.jpg"]
+
+
+def test_dicom_files_of_one_series_are_one_slide_and_of_two_are_two(tmp_path: Path) -> None:
+    explicit, implicit = b"\x20\x00\x0e\x00UI\x0c\x00", b"\x20\x00\x0e\x00\x0c\x00\x00\x00"
+    for name, tag, series in (
+        ("a", explicit, b"1.2.840.1.1\0"), ("b", implicit, b"1.2.840.1.1\0"), ("c", explicit, b"1.2.840.1.22"),
+    ):  # fmt: skip
+        (tmp_path / f"{name}.dcm").write_bytes(bytes(128) + b"DICM" + tag + series + b"pixels")
+    (tmp_path / "d.dcm").write_bytes(b"no DICOM")
+    assert found(tmp_path) == ["a.dcm", "c.dcm", "d.dcm"]
+    assert list(parts(tmp_path / "a.dcm").values()) == [tmp_path / "a.dcm", tmp_path / "b.dcm"]
+
+
+@pytest.mark.slides
+def test_a_real_dicom_slide_says_its_series(data: Path, tmp_path: Path) -> None:
+    for name in ("first.dcm", "second.dcm"):
+        shutil.copyfile(data / "wsi" / "camelyon_multiframe_jpeg.dcm", tmp_path / name)
+    assert found(tmp_path) == ["first.dcm"]
 
 
 def test_the_stamp_follows_every_file_of_a_slide(tmp_path: Path) -> None:
