@@ -48,7 +48,9 @@ def slot(place: str) -> Iterator[None]:
 def _device(config: SlideConfig) -> str:
     """The device by the number that the machine gives it, whatever part of the machine this process sees."""
     device = config.device
-    if device == "auto":
+    if device == "auto" and (config.sr, config.nuclei, config.classifiers) == ("none", "none", ()):
+        device = "cpu"  # nothing is computed: torch need not be asked
+    elif device == "auto":
         from models.predict import resolve_device
 
         device = resolve_device("auto")[0]

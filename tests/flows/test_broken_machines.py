@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,32 +24,30 @@ POSTGRESQL = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 
 
 @contextmanager
-def postgresql(folder: Path) -> Iterator[str]:
+def postgresql() -> Iterator[str]:
     """A PostgreSQL server of its own, on a free port of 127.0.0.1; the address of a database."""
     if not POSTGRESQL:
         pytest.skip("no PostgreSQL: apt-get install postgresql")
-    programs, data = POSTGRESQL[-1].parent, folder / "database"
-    with socket.socket() as probe:
+    programs, user = POSTGRESQL[-1].parent, "postgres" if os.geteuid() == 0 else None  # it refuses to run as root
+    with tempfile.TemporaryDirectory(prefix="histoloom-postgresql-") as folder, socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    user = "postgres" if os.geteuid() == 0 else None  # it refuses to run as root
-    data.mkdir()
-    if user:
-        for parent in (folder, *folder.parents[:2]):
-            parent.chmod(parent.stat().st_mode | 0o055)
-        shutil.chown(data, user)
-    made = [programs / "initdb", "--pgdata", data, "--username", "prefect", "--auth", "trust", "--no-sync"]
-    subprocess.run(made, user=user, check=True, capture_output=True, cwd=data)
-    options = ["-p", str(port), "-h", "127.0.0.1", "-k", str(data), "-c", "fsync=off"]
-    with subprocess.Popen(
-        [programs / "postgres", "-D", data, *options], user=user, cwd=data, stderr=subprocess.DEVNULL
-    ) as server:
-        try:
-            ready = [programs / "pg_isready", "--host", "127.0.0.1", "--port", str(port)]
-            wait_for("PostgreSQL", 60, lambda: subprocess.run(ready, capture_output=True, check=False).returncode == 0)
-            yield f"postgresql+asyncpg://prefect@127.0.0.1:{port}/postgres"
-        finally:
-            server.terminate()
+        port = str(probe.getsockname()[1])
+        probe.close()
+        if user:
+            shutil.chown(folder, user)
+        data = f"{folder}/data"
+        made = [f"{programs}/initdb", "--pgdata", data, "--username", "prefect", "--auth", "trust", "--no-sync"]
+        subprocess.run(made, user=user, check=True, capture_output=True, cwd=folder)
+        start = [f"{programs}/postgres", "-D", data, "-p", port, "-h", "127.0.0.1", "-k", folder, "-c", "fsync=off"]
+        with subprocess.Popen(start, user=user, cwd=folder, stderr=subprocess.DEVNULL) as server:
+            try:
+                ready = [f"{programs}/pg_isready", "--host", "127.0.0.1", "--port", port]
+                wait_for(
+                    "PostgreSQL", 300, lambda: subprocess.run(ready, capture_output=True, check=False).returncode == 0
+                )
+                yield f"postgresql+asyncpg://prefect@127.0.0.1:{port}/postgres"
+            finally:
+                server.terminate()
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -61,7 +60,7 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
             yield prefect
         return
     with (
-        postgresql(home) as address,
+        postgresql() as address,
         running_server(home, PREFECT_API_DATABASE_CONNECTION_URL=address, **signs_of_life) as prefect,
     ):
         yield prefect
