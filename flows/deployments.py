@@ -179,7 +179,11 @@ def slide(
     return _conclude(order.out, [outcome])
 
 
-@flow(name="watch", description="Looks at an inbox once; slides that are new and whole are handed over.")
+@flow(
+    name="watch",
+    description="Looks at an inbox once; slides that are new and whole are handed over.",
+    persist_result=False,
+)
 def watch(
     inbox: Text,
     out: Text,
