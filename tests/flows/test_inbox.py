@@ -349,3 +349,19 @@ def test_what_cannot_be_read_is_told_of_and_looked_at_again(world: tuple[MemoryI
     looks(world, 0)
     assert looks((Forbidden(inbox.files), crew), 40).unreadable == {"a.svs": "a.svs: cannot be read: Permission denied"}
     assert looks(world, 41).handed == ["a"]
+
+
+def test_a_slide_that_changes_while_it_is_read_is_not_whole(world: tuple[MemoryInbox, Crew]) -> None:
+    inbox, crew = world
+
+    @dataclass
+    class Growing(MemoryInbox):
+        def identify(self, source: str) -> str:
+            identity = super().identify(source)
+            self.files[source] = File("kidney and more", 15, self.now_s, version=1)
+            return identity
+
+    looks(world, 0)
+    assert looks((Growing(inbox.files), crew), 40).arriving == ["a.svs"]
+    assert looks(world, 41, 80).handed == ["a"]
+    assert [order.identity for order in crew.runs] == [digest("kidney and more")]

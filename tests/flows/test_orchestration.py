@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(3000)]
 
 INGEST_ALONE: dict[str, Any] = {"sr": "none", "nuclei": "none", "classifiers": []}
 # Long enough to be caught at work: a real network over many small tiles.
-LONG: dict[str, Any] = {**INGEST_ALONE, "nuclei": "nuclei-unet", "target_mpp": 0.5, "core_px": 256, "device": "cpu"}
+LONG: dict[str, Any] = {**INGEST_ALONE, "nuclei": "nuclei-unet", "mpp": 0.25, "core_px": 256, "device": "cpu"}
 SEGMENT = "nuclei"
 
 
