@@ -240,13 +240,9 @@ class _Watch:
             if entry.state != "handed":
                 continue
             outcome = self.hands.outcome(_order(entry))
-            if outcome.fate is Fate.FAILED and self._moved(entry):
-                outcome = Outcome(Fate.LOST, outcome.reason)
+            if outcome.fate is Fate.FAILED and self.inbox.stamp(entry.source) is None:
+                outcome = Outcome(Fate.LOST, outcome.reason)  # renamed in the middle, or taken away: not its own fault
             self._write_down(entry, outcome)
-
-    def _moved(self, entry: Entry) -> bool:
-        """Whether the slide got another name while it was worked on."""
-        return self.present.get(entry.identity, entry.source) != entry.source and not self.inbox.stamp(entry.source)
 
     def _write_down(self, entry: Entry, outcome: Outcome) -> None:
         if outcome.fate is Fate.UNHEARD:

@@ -102,6 +102,11 @@ class Prefect:
         found = self.ask("task_runs/filter", {"task_runs": {"flow_run_id": {"any_": [run]}}})
         return {task["name"]: (task["state"]["type"], task["run_count"]) for task in found}
 
+    def names_of_states(self, run: str) -> list[str]:
+        """How the tasks of a run stand, in Prefect's finer words."""
+        found = self.ask("task_runs/filter", {"task_runs": {"flow_run_id": {"any_": [run]}}})
+        return [task["state"]["name"] for task in found]
+
     def artifacts(self, run: str) -> dict[str, dict[str, Any]]:
         """The artifacts of a run, by key."""
         found = self.ask("artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [run]}}})

@@ -314,8 +314,10 @@ def test_a_slide_that_is_renamed_while_it_is_worked_on_is_tried_again_under_its_
     looks(world, 0, 30)
     inbox.files["b.svs"] = inbox.files.pop("a.svs")
     crew.end(crew.running[0], Fate.FAILED)
-    looks(world, 40, 80)
-    assert looks(world, 1000).handed == []  # it was heard of as failed before anybody knew the new name
+    assert looks(world, 40).lost == {"a": "as the test says"}
+    assert looks(world, 80).recognised == {"b.svs": "a"}
+    assert looks(world, 140).handed == ["a"]
+    assert [order.source for order in crew.runs] == ["a.svs", "b.svs"]
 
 
 def test_an_order_that_is_refused_costs_no_try(world: tuple[MemoryInbox, Crew]) -> None:

@@ -99,6 +99,19 @@ def test_a_slide_that_takes_too_long_has_failed_and_what_it_did_stays_done(
     assert (out / ".partial" / slide.stem / "failed.json").is_file()
 
 
+def test_a_slide_whose_disk_gives_way_is_tried_again(prefect: Prefect, good_slide: Path, tmp_path: Path) -> None:
+    in_the_way = tmp_path / "out" / ".partial" / good_slide.stem
+    in_the_way.parent.mkdir(parents=True)
+    in_the_way.write_text("where the slide's folder would be")
+    run = prefect.hand_in("slide/local", slide=str(good_slide), out=str(tmp_path / "out"), settings=INGEST_ALONE)
+    wait_for(
+        "pause before the second try", 1500, lambda: prefect.names_of_states(run) == ["AwaitingRetry"], prefect.logs
+    )
+    in_the_way.unlink()
+    assert prefect.end_of(run)["state"]["type"] == "COMPLETED"
+    assert prefect.tasks(run) == {good_slide.name: ("COMPLETED", 2)}
+
+
 def test_the_watch_hands_each_slide_over_once_and_hears_what_became_of_it(
     prefect: Prefect, good_slide: Path, tmp_path: Path
 ) -> None:
