@@ -98,13 +98,16 @@ def test_after_a_machine_died_another_takes_what_waits_and_a_second_run_goes_on(
     assert (out / slide.stem / "run.json").is_file()
 
 
-def test_a_run_outlives_the_worker_that_started_it(
+def test_a_run_whose_worker_is_killed_ends_as_crashed_and_leaves_no_process(
     server: Prefect, synthetic_slide: tuple[Path, SyntheticTruth], tmp_path: Path
 ) -> None:
     slide, out = synthetic_slide[0], tmp_path / "out"
     with server.worker("third") as worker:
         server.deploy()
-        run = server.hand_in("slide/local", slide=str(slide), out=str(out), settings=LONG, workers=0)
+        run = server.hand_in("slide/local", slide=str(slide), out=str(out), settings=LONG, workers=2)
         wait_until_at_work(server, out, slide)
         end([worker])
-        assert server.end_of(run, 900)["state"]["type"] == "COMPLETED"
+        ended = server.end_of(run, 900)
+        assert ended["state"]["type"] == "CRASHED", ended["state"]
+        wait_for("end of its processes", 300, lambda: not processes_of(run), server.logs)
+    assert committed(out, slide)
