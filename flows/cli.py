@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from flows.cli_evaluate import app as evaluate
+from flows.cli_watch import watch
 
 if TYPE_CHECKING:
     from flows.progress import Progress
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 
 app.add_typer(evaluate, name="evaluate")
+app.command()(watch)
 
 Out = Annotated[Path, typer.Option("--out", help="Folder for results: one folder a slide, and the cohort's report.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]

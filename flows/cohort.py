@@ -37,6 +37,8 @@ _SLIDES = {
     ".czi",
     ".vsi",
 }
+ENDINGS = frozenset(_SLIDES | _PICTURES)
+"""Of the files in a folder that count as slides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ def find_slides(patterns: Iterable[str]) -> tuple[Path, ...]:
     for pattern in patterns:
         path = Path(pattern).expanduser()
         if path.is_dir():
-            inside = (entry for entry in sorted(path.iterdir()) if entry.suffix.lower() in _SLIDES | _PICTURES)
+            inside = (entry for entry in sorted(path.iterdir()) if entry.suffix.lower() in ENDINGS)
             found |= dict.fromkeys(inside)
         elif path.exists() or not glob.has_magic(pattern):
             found[path] = None
@@ -102,8 +104,7 @@ def process_cohort(
     """
     from pipeline.cohort import write_cohort
 
-    _make_folder(cohort.out)
-    choose_networks(replace(cohort.config.slide, sr="none"), factor=1)
+    prepare(cohort)
     outcomes = []
     with Workers(workforce) as workers, progress:
         for path, name in _named(cohort.slides):
@@ -116,6 +117,12 @@ def process_cohort(
         progress.slide("cohort.parquet", "failed", reason=error.what, cure=error.cure)
     tidy(cohort.out)
     return outcomes
+
+
+def prepare(cohort: Cohort) -> None:
+    """Make the folder for results. Raises ConfigError or BundleError when the settings can hold for no slide at all."""
+    _make_folder(cohort.out)
+    choose_networks(replace(cohort.config.slide, sr="none"), factor=1)
 
 
 def try_slide(cohort: Cohort, path: Path, name: str | None, workers: Workers, progress: Progress) -> SlideOutcome:

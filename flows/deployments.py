@@ -1,12 +1,17 @@
 """The work as Prefect sees it: a flow a cohort, a task a slide, a log line a stage. Tiles are nobody's affair here.
 
 The same functions as the command line's do the work; this module adds what a server gives: parameters that are checked
-where they arrive, a state a slide, another try where the disk or the network gave way, and a log. What is done is
-written in the store, not in Prefect, so a run that is started again goes on where the last one stopped.
+where they arrive, a state a slide, another try where the disk or the network gave way, a limit on time, pictures and a
+log. What is done is written in the store, not in Prefect, so a run that is started again goes on where the last one
+stopped.
+
+The parameters of flows are described as Prefect reads them: their docstrings become the form of the pages.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +19,19 @@ from prefect import State, flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed, Failed
 
-from flows.cohort import Cohort, SlideOutcome, find_slides, process_cohort, try_slide
+from flows.artifacts import show_cohort, show_slide
+from flows.cohort import Cohort, SlideOutcome, find_slides, prepare, process_cohort, try_slide
+from flows.deployed import Deployed
+from flows.inbox import Policy
+from flows.inbox_book import Book
+from flows.inbox_folder import FolderInbox
+from flows.parameters import FolderName, Minutes, Processes, Settings, Slides, Text, chosen_config
 from flows.progress import Progress, Quiet
-from pipeline.config import CohortConfig, read_config
-from pipeline.errors import HistoloomError, ResourceLost, Unforeseen
+from flows.slots import place_of_work, slot
+from flows.watching import look_and_report
+from pipeline.cohort import write_cohort
+from pipeline.errors import HistoloomError, ResourceLost, SlideError, StoreBusy, Unforeseen
+from pipeline.output import SlideOutput
 from pipeline.schedule import Workers, Workforce
 from pipeline.slide import slide_name
 
@@ -59,48 +73,162 @@ def process_slide_task(
     return outcome
 
 
-def attempt_slide(cohort: Cohort, path: Path, name: str | None, workers: Workers, progress: Progress) -> SlideOutcome:
-    """Work on one slide as a task; whatever ends it, the cohort goes on."""
-    state = process_slide_task(cohort, path, name, workers, progress, return_state=True)
-    result = state.result(raise_on_failure=False)
-    if isinstance(result, SlideOutcome):
-        return result
-    if not isinstance(result, HistoloomError):
-        result = Unforeseen(f"{path}: {state.name}: {result}", "Look into the log of the task and of Prefect's server.")
-    return SlideOutcome(name or slide_name(path), path, error=result)
+@dataclass(frozen=True, slots=True)
+class SlideAsTask:
+    """Works on one slide of a cohort as a task; whatever ends it, the cohort goes on."""
+
+    scheduler: str | None = None
+    timeout_minutes: float | None = None
+    results_url: str | None = None
+
+    def __call__(
+        self, cohort: Cohort, path: Path, name: str | None, workers: Workers, progress: Progress
+    ) -> SlideOutcome:
+        """See `flows.cohort.Attempt`."""
+        work = process_slide_task.with_options(timeout_seconds=self.timeout_minutes and 60 * self.timeout_minutes)
+        with slot(place_of_work(cohort.config.of(name or slide_name(path)), self.scheduler)):
+            state = work(cohort, path, name, workers, progress, return_state=True)
+        result = state.result(raise_on_failure=False)
+        if isinstance(result, SlideOutcome):
+            if result.run is not None:
+                show_slide(SlideOutput(cohort.out, result.name), result.run, self.results_url)
+            return result
+        if not isinstance(result, HistoloomError):
+            result = self._unsaid(path, state)
+            with suppress(OSError):  # a full disk is no reason to lose the other slides
+                SlideOutput(cohort.out, name or slide_name(path)).fail(path, result)
+        return SlideOutcome(name or slide_name(path), path, error=result)
+
+    def _unsaid(self, path: Path, state: State[Any]) -> SlideError:
+        """What ended a task that could not say it itself."""
+        if state.name == "TimedOut":
+            msg = f"{path}: not done after {self.timeout_minutes:g} minutes"
+            return SlideError(msg, "Give it more time (slide_timeout_minutes): the next run goes on from here.")
+        msg = f"{path}: {state.name}: {state.message}"
+        return Unforeseen(msg, "Look into the log of the task and of Prefect's server.")
 
 
 @flow(
     name="cohort", description="Tiles, super-resolves, segments, classifies and stitches slides.", persist_result=False
 )
 def cohort(
-    slides: list[str],
-    out: str,
-    settings: dict[str, Any] | None = None,
-    config: str | None = None,
-    workers: int | None = None,
-    scheduler: str | None = None,
+    slides: Slides,
+    out: Text,
+    settings: Settings | None = None,
+    config: Text | None = None,
+    workers: Processes | None = None,
+    scheduler: Text | None = None,
     force: bool = False,
+    slide_timeout_minutes: Minutes | None = None,
+    results_url: Text | None = None,
 ) -> State[Any]:
     """Work on a cohort; Failed, with the reasons, when a slide failed, after all others were worked on.
 
-    Parameters
-    ----------
-    slides
-        Files, folders and globs; relative ones start at the folder that `prefect deploy` was called in.
-    out
-        Folder for the results.
-    settings
-        Settings of every slide, by the names of `pipeline.config.SlideConfig`: `{"sr": "none", "mpp": 0.25}`.
-    config
-        A cohort's TOML file, as for `histoloom run --config`; `settings` stand above it.
-    workers, scheduler, force
-        As on the command line.
+    Args:
+        slides: Files, folders and globs; relative ones start at the folder that `prefect deploy` was called in.
+        out: Folder for the results, by a path that every worker has.
+        settings: Settings of every slide; what is left out stays as it is by default.
+        config: A cohort's TOML file, as for `histoloom run --config`; `settings` stand above it.
+        workers: Processes; 1: the threads of the run's own; 0: one thread; none: what [cluster] in `config` says, else 1.
+        scheduler: A dask scheduler's address, tcp://HOST:PORT, to work there instead.
+        force: Start over instead of going on where the last run stopped.
+        slide_timeout_minutes: A slide that takes longer has failed; what it has done stays done.
+        results_url: Where the folder `out` is served, for links to reports.
     """
-    chosen = (read_config(Path(config)) if config else CohortConfig()).changed(settings or {}, "the parameter settings")
-    order = Cohort(find_slides(slides), Path(out).expanduser(), chosen, force)
-    outcomes = process_cohort(order, Workforce.choose(workers, scheduler, chosen.cluster), RunLog(), attempt_slide)
+    order = Cohort(find_slides(slides), Path(out).expanduser(), chosen_config(settings, config), force)
+    attempt = SlideAsTask(scheduler, slide_timeout_minutes, results_url)
+    outcomes = process_cohort(order, Workforce.choose(workers, scheduler, order.config.cluster), RunLog(), attempt)
+    show_cohort(order.out, results_url)
     return _conclude(order.out, outcomes)
+
+
+@flow(name="slide", description="One slide, as a run of its own.", persist_result=False)
+def slide(
+    slide: Text,
+    out: Text,
+    name: FolderName | None = None,
+    settings: Settings | None = None,
+    config: Text | None = None,
+    workers: Processes | None = None,
+    scheduler: Text | None = None,
+    force: bool = False,
+    slide_timeout_minutes: Minutes | None = None,
+    results_url: Text | None = None,
+) -> State[Any]:
+    """Work on one slide; Failed, with the reason, when it failed.
+
+    Args:
+        slide: The slide's file.
+        out: Folder for the results, by a path that every worker has.
+        name: Of the slide's folder in it; by default the file's name without its ending.
+        settings: Settings of the slide; what is left out stays as it is by default.
+        config: A cohort's TOML file, as for `histoloom run --config`; `settings` stand above it.
+        workers: Processes; 1: the threads of the run's own; 0: one thread; none: what [cluster] in `config` says, else 1.
+        scheduler: A dask scheduler's address, tcp://HOST:PORT, to work there instead.
+        force: Start over instead of going on where the last run stopped.
+        slide_timeout_minutes: If it takes longer it has failed; what it has done stays done.
+        results_url: Where the folder `out` is served, for links to reports.
+    """
+    path = Path(slide).expanduser()
+    order = Cohort((path,), Path(out).expanduser(), chosen_config(settings, config), force)
+    prepare(order)
+    attempt = SlideAsTask(scheduler, slide_timeout_minutes, results_url)
+    with Workers(Workforce.choose(workers, scheduler, order.config.cluster)) as crew:
+        outcome = attempt(order, path, name or slide_name(path), crew, RunLog())
+    write_cohort(order.out)
+    return _conclude(order.out, [outcome])
+
+
+@flow(
+    name="watch",
+    description="Looks at an inbox once; slides that are new and whole are handed over.",
+    persist_result=False,
+)
+def watch(
+    inbox: Text,
+    out: Text,
+    settings: Settings | None = None,
+    config: Text | None = None,
+    workers: Processes | None = None,
+    scheduler: Text | None = None,
+    slide_timeout_minutes: Minutes | None = None,
+    results_url: Text | None = None,
+    settle_seconds: float = 30.0,
+    retry_failed: bool = False,
+    deployment: Text = "slide/local",
+) -> State[Any]:
+    """Look at an inbox once, on a schedule; every new slide that is whole becomes a run of `deployment`.
+
+    Args:
+        inbox: Folder that slides arrive in.
+        out: Folder for the results, by a path that every worker has.
+        settings: Settings of every slide; what is left out stays as it is by default.
+        config: A cohort's TOML file, as for `histoloom run --config`; `settings` stand above it.
+        workers: Processes of a slide's run; 1: the threads of its own; 0: one thread; none: [cluster] in `config`, else 1.
+        scheduler: A dask scheduler's address, tcp://HOST:PORT, to work there instead.
+        slide_timeout_minutes: A slide that takes longer has failed; what it has done stays done.
+        results_url: Where the folder `out` is served, for links to reports.
+        settle_seconds: So long nothing of a slide may change before it counts as whole.
+        retry_failed: First let slides that failed have another try.
+        deployment: Of the flow `slide`, by flow and name.
+    """
+    results = Path(out).expanduser()
+    chosen_config(settings, config)
+    given = {
+        "settings": settings.model_dump(exclude_none=True) if settings else None, "config": config, "workers": workers,
+        "scheduler": scheduler, "slide_timeout_minutes": slide_timeout_minutes, "results_url": results_url,
+    }  # fmt: skip
+    book = Book(results)
+    hands = Deployed(results, deployment, given)
+    try:
+        if retry_failed:
+            book.retry_failed()
+        found = look_and_report(FolderInbox(Path(inbox).expanduser(), results), book, hands, Policy(settle_seconds))
+    except StoreBusy as busy:
+        return Completed(message=busy.what)
+    if found.done or found.failed:
+        show_cohort(results, results_url)
+    return Completed(message=found.in_words())
 
 
 def _conclude(out: Path, outcomes: list[SlideOutcome]) -> State[Any]:

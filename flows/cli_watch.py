@@ -1,0 +1,84 @@
+"""`histoloom watch`: slides that arrive in a folder are worked on, each once."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from flows.inbox import Look
+
+
+def watch(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that slides arrive in.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for results, as of histoloom run.")],
+    config: Annotated[Path | None, typer.Option(help="TOML with the settings of histoloom run.")] = None,
+    every: Annotated[float, typer.Option(min=1, help="Seconds from one look to the next.")] = 60.0,
+    settle: Annotated[float, typer.Option(min=0, help="Seconds without a change that make a slide whole.")] = 30.0,
+    once: Annotated[bool, typer.Option("--once", help="Look once, work on what is whole, end: for cron.")] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="First let slides that failed have another try.")
+    ] = False,
+    workers: Annotated[int | None, typer.Option(min=0, help="As of histoloom run.")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="As of histoloom run.")] = None,
+    log_json: Annotated[bool, typer.Option("--log-json", help="One JSON line an event on stderr, no bars.")] = False,
+) -> None:
+    """Work on slides as they arrive in a folder: each once, none before it is copied whole."""
+    from flows.cohort import Cohort, prepare
+    from flows.inbox import Policy
+    from flows.inbox_book import Book
+    from flows.inbox_folder import FolderInbox
+    from flows.progress import Bars, JsonLines
+    from flows.watching import InProcess, look_and_report
+    from flows.watching import watch as keep_watching
+    from models.errors import ModelError
+    from pipeline.config import CohortConfig, read_config
+    from pipeline.errors import HistoloomError
+    from pipeline.schedule import Workers, Workforce
+
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        cohort = Cohort((), out, read_config(config) if config else CohortConfig())
+        prepare(cohort)
+        inbox, book, policy = FolderInbox(folder, out), Book(out), Policy(settle)
+        for name in book.retry_failed() if retry_failed else ():
+            print(f"another try: {name}")
+        workforce = Workforce.choose(workers, scheduler, cohort.config.cluster)
+        with Workers(workforce) as crew, JsonLines() if log_json else Bars() as progress:
+            hands = InProcess(cohort, crew, progress)
+            while once:
+                found = look_and_report(inbox, book, hands, policy)
+                _tell(found)
+                if not found.handed:
+                    return
+            keep_watching(inbox, book, hands, policy, every, _tell)
+    except (HistoloomError, ModelError) as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(2) from None
+    except KeyboardInterrupt:
+        print("stopped; what is done stays done, the next watch goes on from here", file=sys.stderr)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(*_: object) -> None:
+    """A service that is told to end ends like one that a person stops: the slide at work costs no try."""
+    raise KeyboardInterrupt
+
+
+def _tell(found: Look) -> None:
+    """What changed, a line each; nothing where nothing did."""
+    for source, name in found.recognised.items():
+        print(f"{source}: known as {name}", flush=True)
+    for source, reason in found.unreadable.items():
+        print(f"{source}: {reason}", file=sys.stderr, flush=True)
+    for name in found.done:
+        print(f"{name}: done", flush=True)
+    for name, reason in found.failed.items():
+        print(f"{name}: failed: {reason}", flush=True)
+    for name, reason in found.lost.items():
+        print(f"{name}: lost, will be tried again: {reason}", flush=True)

@@ -1,0 +1,72 @@
+"""An inbox without a server: look, work on what is new, one slide after another, in this process; look again.
+
+Results tell what became of a slide, so nothing else is kept: a process that is killed in the middle of one finds it
+`LOST` when it is started again, and goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from flows.cohort import Cohort, try_slide
+from flows.inbox import Fate, Hands, Inbox, Look, Order, Outcome, Policy, look
+from flows.inbox_book import Book
+from flows.progress import Progress
+from pipeline.cohort import write_cohort
+from pipeline.output import SlideOutput, read_json
+from pipeline.schedule import Workers
+
+_WORTH_ANOTHER_TRY = {"ResourceLost", "StoreBusy"}
+
+
+@dataclass(frozen=True, slots=True)
+class InProcess:
+    """Works on a slide while it is handed over."""
+
+    cohort: Cohort
+    workers: Workers
+    progress: Progress
+    at_once: ClassVar[int | None] = 1  # an hour later the inbox may hold something else
+
+    def hand(self, order: Order) -> None:
+        """See `Hands`."""
+        try_slide(self.cohort, Path(order.source), order.name, self.workers, self.progress)
+
+    def outcome(self, order: Order) -> Outcome:
+        """See `Hands`; one that left no word died with its process."""
+        return written_outcome(self.cohort.out, order.name) or Outcome(
+            Fate.LOST, "the process that worked on it ended without a word"
+        )
+
+
+def written_outcome(out: Path, name: str) -> Outcome | None:
+    """What the results folder says became of a slide; None where it says nothing."""
+    output = SlideOutput(out, name)
+    if output.finished_run() is not None:
+        return Outcome(Fate.DONE)
+    failure = read_json(output.partial / "failed.json")
+    if failure is None:
+        return None
+    fate = Fate.LOST if failure.get("error") in _WORTH_ANOTHER_TRY else Fate.FAILED
+    return Outcome(fate, str(failure.get("what", "")))
+
+
+def watch(inbox: Inbox, book: Book, hands: Hands, policy: Policy, every_s: float, tell: Callable[[Look], None]) -> None:
+    """Look every `every_s` seconds, and at once again after work, until a person or the system ends the process."""
+    while True:
+        found = look_and_report(inbox, book, hands, policy)
+        tell(found)
+        if not found.handed:
+            time.sleep(every_s)
+
+
+def look_and_report(inbox: Inbox, book: Book, hands: Hands, policy: Policy) -> Look:
+    """Look once; the cohort's table and page follow what became of slides."""
+    found = look(inbox, book, hands, policy, time.time())
+    if found.done or found.failed or found.lost:
+        write_cohort(book.out)
+    return found

@@ -1,0 +1,31 @@
+"""One Prefect server and worker for all tests of a session that ask for them: each takes half a minute to start."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.synthetic import write_synthetic_slide
+from tests.flows.prefect_server import Prefect, running_server
+
+
+@pytest.fixture(scope="session")
+def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prefect]:
+    """A server on SQLite, a worker of the pool `local`, and everything of prefect.yaml deployed."""
+    with running_server(tmp_path_factory.mktemp("prefect")) as server, server.worker("first"):
+        server.deploy()
+        yield server
+
+
+@pytest.fixture(scope="session")
+def good_slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real slide where there is one, else a synthetic one."""
+    real = Path(os.environ.get("HISTOLOOM_DATA", ""), "wsi", "CMU-1-Small-Region.svs")
+    if os.environ.get("HISTOLOOM_DATA") and real.is_file():
+        return real
+    path = tmp_path_factory.mktemp("slides") / "good.svs"
+    write_synthetic_slide(path, 600, 800, 0.5)
+    return path

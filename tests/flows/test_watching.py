@@ -1,0 +1,131 @@
+"""`histoloom watch` as a person calls it: real files that arrive, real processes that are killed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from flows.cli import app
+from flows.inbox import Fate
+from flows.inbox_book import Book, Entry
+from flows.watching import written_outcome
+from pipeline.errors import HistoloomError, NoTissue, ResourceLost, StoreBusy
+from pipeline.output import SlideOutput
+from pipeline.synthetic import SyntheticTruth
+
+INGEST_ALONE = 'sr = "none"\nnuclei = "none"\nclassifiers = []\n'
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def inbox(tmp_path: Path) -> Path:
+    (tmp_path / "inbox").mkdir()
+    (tmp_path / "cohort.toml").write_text(INGEST_ALONE)
+    return tmp_path / "inbox"
+
+
+def arguments(inbox: Path) -> list[str]:
+    out, config = inbox.with_name("out"), inbox.with_name("cohort.toml")
+    return ["watch", str(inbox), "--out", str(out), "--config", str(config), "--workers", "0", "--log-json"]
+
+
+@contextmanager
+def watcher_at_work(inbox: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that watches, and has begun to work on a slide."""
+    command = [sys.executable, "-c", "from flows.cli import main; main()", *arguments(inbox), "--every", "1"]
+    with subprocess.Popen(
+        [*command, "--settle", "1"], cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    ) as watcher:
+        assert watcher.stderr is not None
+        for line in watcher.stderr:
+            if json.loads(line)["event"] == "stage":
+                yield watcher
+                break
+
+
+def look_twice(inbox: Path) -> str:
+    """What two looks, a moment apart, say on stdout."""
+    said = ""
+    for _ in range(2):
+        done = CliRunner().invoke(app, [*arguments(inbox), "--once", "--settle", "0"])
+        assert done.exit_code == 0, done.output
+        said += done.stdout
+    return said
+
+
+def entries(inbox: Path) -> dict[str, Entry]:
+    book = Book(inbox.with_name("out"))
+    with book.locked():
+        return {entry.name: entry for entry in book.entries()}
+
+
+def test_slides_are_worked_on_once_and_known_again_under_other_names(
+    inbox: Path, synthetic_slide: tuple[Path, SyntheticTruth]
+) -> None:
+    shutil.copyfile(synthetic_slide[0], inbox / "one.svs")
+    (inbox / "cut-short.svs").write_bytes(synthetic_slide[0].read_bytes()[:100_000])
+    assert "one: done" in look_twice(inbox)
+    results = inbox.with_name("out") / "one" / "run.json"
+    first = results.stat().st_mtime_ns
+    (inbox / "one.svs").rename(inbox / "two.svs")
+    shutil.copyfile(inbox / "two.svs", inbox / "three.svs")
+    said = look_twice(inbox)
+    assert f"{inbox / 'two.svs'}: known as one" in said
+    assert f"{inbox / 'three.svs'}: known as one" in said
+    assert results.stat().st_mtime_ns == first
+    assert list(entries(inbox)) == ["one"]  # what is cut short is still waited for
+    assert "cohort.parquet" in {path.name for path in inbox.with_name("out").iterdir()}
+
+
+def test_a_killed_watcher_leaves_a_slide_that_the_next_one_finishes(
+    inbox: Path, synthetic_slide: tuple[Path, SyntheticTruth]
+) -> None:
+    shutil.copyfile(synthetic_slide[0], inbox / "one.svs")
+    with watcher_at_work(inbox) as watcher:
+        watcher.kill()
+    assert entries(inbox)["one"].state == "handed"
+    said = look_twice(inbox)
+    assert "one: lost, will be tried again: the process that worked on it ended without a word" in said
+    entry = entries(inbox)["one"]
+    assert (entry.state, entry.attempt, entry.lost) == ("waiting", 1, 1)
+    assert 0 < entry.due_s - time.time() <= 300
+
+
+def test_a_watcher_that_is_told_to_end_takes_the_slide_up_again_at_once(
+    inbox: Path, synthetic_slide: tuple[Path, SyntheticTruth]
+) -> None:
+    shutil.copyfile(synthetic_slide[0], inbox / "one.svs")
+    with watcher_at_work(inbox) as watcher:
+        watcher.terminate()
+        assert watcher.stderr is not None
+        assert "what is done stays done" in watcher.stderr.read()
+        assert watcher.wait() == 0
+    assert entries(inbox)["one"].state == "waiting"
+    assert "one: done" in look_twice(inbox)
+
+
+@pytest.mark.parametrize(
+    ("error", "fate"),
+    [
+        (NoTissue("a.svs: no tissue found"), Fate.FAILED),
+        (ResourceLost("a.svs: stale file handle"), Fate.LOST),
+        (StoreBusy("a: another process"), Fate.LOST),
+    ],
+)
+def test_what_is_written_down_of_a_failure_decides_whether_it_is_tried_again(
+    tmp_path: Path, error: HistoloomError, fate: Fate
+) -> None:
+    assert written_outcome(tmp_path, "a") is None
+    SlideOutput(tmp_path, "a").fail(Path("a.svs"), error)
+    outcome = written_outcome(tmp_path, "a")
+    assert outcome is not None
+    assert (outcome.fate, outcome.reason) == (fate, error.what)
