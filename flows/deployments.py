@@ -14,12 +14,13 @@ from prefect import State, flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed, Failed
 
-from flows.cohort import Cohort, SlideOutcome, find_slides, process_cohort, try_slide
+from flows.cohort import Cohort, SlideOutcome, arrange, process_cohort, try_slide
+from flows.places import place_name
 from flows.progress import Progress, Quiet
 from pipeline.config import CohortConfig, read_config
 from pipeline.errors import HistoloomError, ResourceLost, Unforeseen
+from pipeline.object_url import Place
 from pipeline.schedule import Workers, Workforce
-from pipeline.slide import slide_name
 
 
 class RunLog(Quiet):
@@ -50,7 +51,7 @@ def _may_pass(_task: Any, _run: Any, state: State[Any]) -> bool:
     retry_condition_fn=_may_pass,
 )
 def process_slide_task(
-    cohort: Cohort, path: Path, name: str | None, workers: Workers, progress: Progress
+    cohort: Cohort, path: Place, name: str | None, workers: Workers, progress: Progress
 ) -> SlideOutcome:
     """Work on one slide; what is wrong with it ends the task as Failed."""
     outcome = try_slide(cohort, path, name, workers, progress)
@@ -59,7 +60,7 @@ def process_slide_task(
     return outcome
 
 
-def attempt_slide(cohort: Cohort, path: Path, name: str | None, workers: Workers, progress: Progress) -> SlideOutcome:
+def attempt_slide(cohort: Cohort, path: Place, name: str | None, workers: Workers, progress: Progress) -> SlideOutcome:
     """Work on one slide as a task; whatever ends it, the cohort goes on."""
     state = process_slide_task(cohort, path, name, workers, progress, return_state=True)
     result = state.result(raise_on_failure=False)
@@ -67,7 +68,7 @@ def attempt_slide(cohort: Cohort, path: Path, name: str | None, workers: Workers
         return result
     if not isinstance(result, HistoloomError):
         result = Unforeseen(f"{path}: {state.name}: {result}", "Look into the log of the task and of Prefect's server.")
-    return SlideOutcome(name or slide_name(path), path, error=result)
+    return SlideOutcome(name or place_name(path), path, error=result)
 
 
 @flow(
@@ -87,9 +88,9 @@ def cohort(
     Parameters
     ----------
     slides
-        Files, folders and globs; relative ones start at the folder that `prefect deploy` was called in.
+        Files, folders, globs and URLs; relative paths start at the folder that `prefect deploy` was called in.
     out
-        Folder for the results.
+        Folder or URL for the results.
     settings
         Settings of every slide, by the names of `pipeline.config.SlideConfig`: `{"sr": "none", "mpp": 0.25}`.
     config
@@ -98,12 +99,12 @@ def cohort(
         As on the command line.
     """
     chosen = (read_config(Path(config)) if config else CohortConfig()).changed(settings or {}, "the parameter settings")
-    order = Cohort(find_slides(slides), Path(out).expanduser(), chosen, force)
+    order = arrange(slides, out, chosen, force=force)
     outcomes = process_cohort(order, Workforce(workers, scheduler), RunLog(), attempt_slide)
-    return _conclude(order.out, outcomes)
+    return _conclude(order.place, outcomes)
 
 
-def _conclude(out: Path, outcomes: list[SlideOutcome]) -> State[Any]:
+def _conclude(out: Place, outcomes: list[SlideOutcome]) -> State[Any]:
     """A flow is Completed for Prefect whatever became of its tasks, unless it says otherwise itself."""
     failures = [f"{outcome.name}: {outcome.error.what}" for outcome in outcomes if outcome.error]
     where = f"see {out / 'report.html'}"

@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows.networks import choose_networks
+from flows.places import staging_at
 from flows.progress import Progress
-from flows.provenance import describe_run, environment, identify, same_file, slide_plan
+from flows.provenance import describe_run, environment, slide_plan
+from flows.slide_file import SlideFile, at_hand, same_slide
 from pipeline.config import SlideConfig
 from pipeline.errors import NoTissue
+from pipeline.object_url import Place
 from pipeline.output import SlideOutput, read_json, refuse_other_plan, write_json
+from pipeline.staging import Staging
 
 if TYPE_CHECKING:
     from flows.networks import ChosenNetworks
@@ -30,10 +34,11 @@ if TYPE_CHECKING:
 class SlideTask:
     """A slide and what is asked of it."""
 
-    path: Path
+    path: Place
     output: SlideOutput
     config: SlideConfig
     force: bool = False
+    staging: Staging = field(default_factory=staging_at)
 
 
 @dataclass(slots=True)
@@ -94,35 +99,36 @@ def process_slide(task: SlideTask, workers: Workers, progress: Progress) -> Mapp
             output.publish()
             finished = output.finished_run()
             if finished is not None:
-                _refuse_other_question(task, finished)
+                refuse_other_question(task, finished, str(output.final))
                 progress.slide(output.name, "unchanged")
                 return finished
         progress.slide(output.name, "started")
-        run = _process(task, workers, progress)
+        with at_hand(task.path, task.staging) as file:
+            run = _process(task, file, workers, progress)
         progress.slide(output.name, "done", seconds=round(run["timings"]["seconds"], 1), **run["counts"])
         return run
 
 
-def _refuse_other_question(task: SlideTask, run: Mapping[str, Any]) -> None:
-    """Raise `PlanChanged` where whole results answer something else than what is asked now."""
+def refuse_other_question(task: SlideTask, run: Mapping[str, Any], where: str) -> None:
+    """Raise `PlanChanged` where the whole results at a place answer something else than what is asked now."""
     networks = choose_networks(task.config, run["resolution"]["factor"])
-    plan = slide_plan(same_file(task.path, run["input"]), task.config, networks)
-    refuse_other_plan(run["plan"], plan, task.output.final)
+    plan = slide_plan(same_slide(task.path, run["input"], task.staging), task.config, networks)
+    refuse_other_plan(run["plan"], plan, where)
 
 
-def _process(task: SlideTask, workers: Workers, progress: Progress) -> Mapping[str, Any]:
+def _process(task: SlideTask, file: SlideFile, workers: Workers, progress: Progress) -> Mapping[str, Any]:
     from pipeline.recipe import Recipe
     from pipeline.resolution import choose_factor
     from pipeline.slide import base_source, open_slide
     from pipeline.workspace import SlideRef, Workspace
 
     config, output = task.config, task.output
-    with open_slide(task.path, mpp=config.mpp, reader=config.reader) as slide:
+    with open_slide(file.path, mpp=config.mpp, reader=config.reader) as slide:
         tissue = _find_tissue(slide, config)  # first of all: a slide without pixels to read has no other fault
         level0 = slide.info.frame
         factor = 1 if config.sr == "none" else choose_factor(level0.mpp, config.target_mpp)
         networks = choose_networks(config, factor)
-        ref = SlideRef(task.path, config.mpp, config.reader, _base_mpp(level0.mpp, factor, config, networks))
+        ref = SlideRef(file.path, config.mpp, config.reader, _base_mpp(level0.mpp, factor, config, networks))
         recipe = Recipe(
             slide=output.name,
             level0=level0,
@@ -134,7 +140,7 @@ def _process(task: SlideTask, workers: Workers, progress: Progress) -> Mapping[s
             stride_share=config.stride_share,
         )
         recipe.refuse_what_cannot_be_fed()
-        identity = identify(task.path)
+        identity = file.identity()
         plan = slide_plan(identity, config, networks)
         output.begin(plan, force=task.force)
         runner = StageRunner(Workspace(output.partial, output.name, ref, config.ngff), workers, progress)

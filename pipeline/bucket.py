@@ -125,18 +125,19 @@ class Bucket:
         return answer["e_tag"] or ""
 
     def create(self, key: str, content: bytes) -> str | None:
-        """Write an object where there is none; None, and nothing is written, where there is one."""
+        """Write a JSON object where there is none; None, and nothing is written, where there is one."""
         return self._put_if(key, content, "create")
 
     def replace(self, key: str, content: bytes, etag: str) -> str | None:
-        """Write an object in place of the one with that ETag; None, and nothing is written, where another is there."""
+        """Write a JSON object in place of the one with that ETag; None, and nothing is written, where another is there."""
         return self._put_if(key, content, {"e_tag": etag})
 
     def _put_if(self, key: str, content: bytes, mode: Any) -> str | None:
         errors = self._obstore.exceptions
         try:
             with self._speaking(key, "writing it"):
-                return self._obstore.put(self._store, key, content, mode=mode)["e_tag"] or ""
+                attributes = {"Content-Type": "application/json"}
+                return self._obstore.put(self._store, key, content, mode=mode, attributes=attributes)["e_tag"] or ""
         except (errors.AlreadyExistsError, errors.PreconditionError):
             # The answer to an earlier try may have been lost on the way: then what is there is what was sent.
             there = self.read(key)
@@ -234,7 +235,10 @@ def _open(url: ObjectUrl, patience: Patience) -> Any:
 
 def _s3_settings(url: ObjectUrl) -> dict[str, Any]:
     """Endpoint, region and credentials, found where the `aws` command finds them."""
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3", os.environ.get("AWS_ENDPOINT_URL"))
+    if endpoint is not None and not re.match(r"https?://[^/@]+", endpoint):  # obstore would panic
+        msg = f"{url}: AWS_ENDPOINT_URL is set to no URL"
+        raise StorageRefused(msg, "Write it as https://HOST[:PORT], or unset it for AWS's own store.")
     found: dict[str, Any] = {"endpoint": endpoint} if endpoint else {}
     if os.environ.get("AWS_SKIP_SIGNATURE", "").lower() in {"1", "true"}:
         return found

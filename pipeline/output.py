@@ -110,7 +110,7 @@ def tidy(root: Path) -> None:
         (root / ".partial").rmdir()
 
 
-def refuse_other_plan(begun: Plan, plan: Plan, folder: Path) -> None:
+def refuse_other_plan(begun: Plan, plan: Plan, folder: Path | str) -> None:
     """Raise `PlanChanged` with what differs between the plan that a folder was begun with and the one asked for."""
     # a folder that was begun before a setting existed was begun with what is now its default
     now, defaults = _flat(plan), _flat({"settings": SlideConfig().as_dict()})

@@ -165,8 +165,10 @@ def _reserve(draft: Path, count: int) -> None:
     """Take up disk space at once: better no room now than none in an hour."""
     with draft.open("wb") as target:
         try:
-            if count:
+            if count and hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(target.fileno(), 0, count)
+            else:  # macOS
+                target.truncate(count)
         except OSError as error:
             draft.unlink()
             if error.errno == errno.ENOSPC:
