@@ -37,7 +37,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a tabl
 
 @app.command()
 def run(
-    slides: Annotated[list[str], typer.Argument(metavar="SLIDE...", help="Slides, plain images, folders, globs; URLs too.")],
+    slides: Annotated[
+        list[str], typer.Argument(metavar="SLIDE...", help="Slides, plain images, folders, globs; URLs too.")
+    ],
     out: Out,
     config: Annotated[Path | None, typer.Option(help="TOML with these options, and per-slide ones.")] = None,
     mpp: Annotated[

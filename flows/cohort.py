@@ -145,9 +145,7 @@ def try_slide(cohort: Cohort, path: Place, name: str | None, workers: Workers, p
     return SlideOutcome(name, path, error=failure)
 
 
-def _process(
-    task: SlideTask, published: ObjectUrl | None, workers: Workers, progress: Progress
-) -> Mapping[str, Any]:
+def _process(task: SlideTask, published: ObjectUrl | None, workers: Workers, progress: Progress) -> Mapping[str, Any]:
     if published is None:
         return process_slide(task, workers, progress)
     from flows.publishing import process_and_publish

@@ -64,7 +64,7 @@ def process_and_publish(task: SlideTask, out: ObjectUrl, workers: Workers, progr
 
 
 def publish_failure(out: ObjectUrl, output: SlideOutput, failure: HistoloomError) -> None:
-    """Say in the store why a slide failed, as far as the store lets; a slide that another run works on has not failed."""
+    """Say in the store why a slide failed, where the store lets; one that another run works on has not failed."""
     reason = output.partial / "failed.json"
     if isinstance(failure, StoreBusy) or not reason.is_file():
         return

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pipeline.errors import ConfigError, HistoloomError, ResourceLost, StorageRefused
 from pipeline.object_url import ObjectUrl
@@ -23,10 +23,14 @@ _MIB = 2**20
 # An upload is cut into parts from here on; S3 takes 10,000 parts, so that a file may have 156 GiB.
 _PART_BYTES = 16 * _MIB
 _PARTS_AT_ONCE = 4
+_LISTINGS = 3
 
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>(\w{1,60})</Code>")
 _HOW_TO = "docs/how-to/object-storage.md"
+
+
+Listed = TypeVar("Listed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,18 +102,27 @@ class Bucket:
         self._refuse_cut_short(facts.key, len(content), count)
         return content
 
-    def list(self, prefix: str) -> Iterator[ObjectFacts]:
+    def list_under(self, prefix: str) -> list[ObjectFacts]:
         """Every object whose key begins with a prefix that ends with a slash (or is empty)."""
-        with self._speaking(prefix, "listing it"):
-            for batch in self._obstore.list(self._store, prefix or None):
-                yield from map(_facts, batch)
+
+        def once() -> list[ObjectFacts]:
+            return [_facts(entry) for batch in self._obstore.list(self._store, prefix or None) for entry in batch]
+
+        return self._listed(prefix, once)
 
     def list_folder(self, prefix: str) -> tuple[list[str], list[ObjectFacts]]:
         """The names of the prefixes just below a prefix, and the objects there."""
-        with self._speaking(prefix, "listing it"):
-            found = self._obstore.list_with_delimiter(self._store, prefix or None)
+        found = self._listed(prefix, lambda: self._obstore.list_with_delimiter(self._store, prefix or None))
         folders = [folder.rstrip("/").rpartition("/")[2] for folder in found["common_prefixes"]]
         return folders, [_facts(entry) for entry in found["objects"]]
+
+    def _listed(self, prefix: str, once: Callable[[], Listed]) -> Listed:
+        """List again what came cut short: obstore makes a request again, but not for an answer that ends too early."""
+        for _ in range(_LISTINGS - 1):
+            with suppress(ResourceLost), self._speaking(prefix, "listing it"):
+                return once()
+        with self._speaking(prefix, "listing it"):
+            return once()
 
     def put(self, key: str, content: bytes | Path, media_type: str = "application/octet-stream") -> str:
         """Write an object, whatever was there; large files in parts. Returns its ETag. No reader ever sees a half."""
@@ -129,7 +142,7 @@ class Bucket:
         return self._put_if(key, content, "create")
 
     def replace(self, key: str, content: bytes, etag: str) -> str | None:
-        """Write a JSON object in place of the one with that ETag; None, and nothing is written, where another is there."""
+        """Write a JSON object in place of the one with that ETag; None, and nothing written, where another is there."""
         return self._put_if(key, content, {"e_tag": etag})
 
     def _put_if(self, key: str, content: bytes, mode: Any) -> str | None:
@@ -146,11 +159,8 @@ class Bucket:
     def delete(self, keys: Iterable[str]) -> None:
         """Remove objects; one that is not there is no matter."""
         for key in keys:
-            try:
-                with self._speaking(key, "deleting it"):
-                    self._obstore.delete(self._store, key)
-            except FileNotFoundError:
-                continue
+            with suppress(FileNotFoundError), self._speaking(key, "deleting it"):
+                self._obstore.delete(self._store, key)
 
     def _refuse_cut_short(self, key: str, got: int, wanted: int) -> None:
         if got != wanted:

@@ -1,9 +1,9 @@
 """One writer a slide, where no file system has locks: an object that says who works on it, renewed while they live.
 
-The object is made, renewed and taken over by conditional writes alone (If-None-Match, If-Match): of two who try, the store
-lets one. A lease that its holder no longer renews is taken over by whoever has *watched* it for a while without seeing
-it change; no two machines' clocks are compared for that. A holder that could not renew for long stops by itself before
-anyone may take over, and asks (`check`) before everything it writes.
+The object is made, renewed and taken over by conditional writes alone (If-None-Match, If-Match): of two who try, the
+store lets one. A lease that its holder no longer renews is taken over by whoever has *watched* it for a while without
+seeing it change; no two machines' clocks are compared for that. A holder that could not renew for long stops by itself,
+and asks (`check`) before everything it writes.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ _MAGIC = re.compile(r"[*?\[]")
 def find_objects(url: ObjectUrl, is_slide: Callable[[str], bool]) -> list[ObjectUrl]:
     """Return the slides that a URL names, by key.
 
-    A URL whose name is that of a slide is that slide, looked for or not; `*`, `?` and `[...]` fit within a folder, `**/`
-    any folders; all else is a folder, of which the slides directly in it are taken.
+    A URL whose name is that of a slide is that slide, there or not; `*`, `?` and `[...]` fit within a folder, `**/` any
+    folders; all else is a folder, of which the slides directly in it are taken.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def find_objects(url: ObjectUrl, is_slide: Callable[[str], bool]) -> list[Object
         fits = _as_pattern(url.key)
         prefix = _MAGIC.split(url.key)[0].rpartition("/")[0]
         under = ObjectUrl(url.scheme, url.bucket, prefix).prefix
-        keys: Iterable[str] = (facts.key for facts in Bucket(url).list(under) if fits.fullmatch(facts.key))
+        keys: Iterable[str] = (facts.key for facts in Bucket(url).list_under(under) if fits.fullmatch(facts.key))
     elif is_slide(url.name):
         return [url]
     else:

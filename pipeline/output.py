@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 
 from pipeline.config import SlideConfig
 from pipeline.errors import HistoloomError, PlanChanged, StoreBusy
+from pipeline.object_url import Place
 
 Plan = Mapping[str, Any]
 
@@ -77,7 +78,7 @@ class SlideOutput:
         if begun is None:
             write_json(self.partial / "plan.json", plan)
 
-    def fail(self, path: Path, error: HistoloomError) -> None:
+    def fail(self, path: Place, error: HistoloomError) -> None:
         """Write down why the slide failed; what it committed stays for the next run."""
         self.partial.mkdir(parents=True, exist_ok=True)
         failure = {"format": 1, "name": self.name, "path": str(path), "error": type(error).__name__}

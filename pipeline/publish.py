@@ -125,7 +125,7 @@ def publish_slide(folder: Path, url: ObjectUrl, sent_list: Path, check: Callable
 
 
 def _there(bucket: Bucket, url: ObjectUrl) -> dict[str, ObjectFacts]:
-    return {facts.key.removeprefix(url.prefix): facts for facts in bucket.list(url.prefix)}
+    return {facts.key.removeprefix(url.prefix): facts for facts in bucket.list_under(url.prefix)}
 
 
 def _arrived(sent: SentList, name: str, path: Path, there: dict[str, ObjectFacts]) -> bool:

@@ -1,7 +1,7 @@
 """Slides of object stores on this machine's disk, while they are worked on and for as long as there is room.
 
-FOLDER/slides/<digest>/<name>     one slide; the digest is that of its URL, size and ETag, so a changed object is another
-FOLDER/slides/<digest>/.<name>    one that is being fetched, already as long as it will be: room is taken before bytes come
+FOLDER/slides/<digest>/<name>     one slide; the digest is that of URL, size and ETag, so a changed object is another
+FOLDER/slides/<digest>/.<name>    one that is being fetched, as long as it will be: room is taken before bytes come
 FOLDER/slides.lock                held while room is made
 
 A folder is locked (flock) by whoever uses it: shared by readers, exclusively by the one who fetches and by the one who
@@ -117,7 +117,7 @@ def _locked(entry: Path, kind: int) -> Iterator[bool]:
 
 def _is_still(entry: Path, handle: int) -> bool:
     try:
-        return os.path.samestat(os.stat(entry), os.fstat(handle))
+        return os.path.samestat(entry.stat(), os.fstat(handle))
     except FileNotFoundError:
         return False
 

@@ -23,8 +23,8 @@ class Fault:
 
     pattern: str
     kind: Kind
-    """status: refused with `status` unforwarded; silence: no answer for `seconds`, then closed; cut: half of the answer's
-    body, then closed; lost: forwarded, done, and closed without an answer; slow: forwarded after `seconds`."""
+    """status: refused with `status`, not forwarded; silence: no answer for `seconds`, then closed; cut: half of the
+    answer's body, then closed; lost: forwarded, done, and closed without an answer; slow: forwarded after `seconds`."""
     times: int = 1
     status: int = 503
     code: str = "SlowDown"
@@ -39,12 +39,12 @@ class FaultProxy:
     upstream: tuple[str, int]
     faults: list[Fault] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
-    """ "METHOD path" of all that arrived."""
-    headers: list[dict[str, str]] = field(default_factory=list)
+    """METHOD and path of all that arrived."""
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.proxy = self
         self._server.daemon_threads = True
 
     @property
@@ -77,62 +77,62 @@ class FaultProxy:
                     return fault
         return None
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        proxy = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
+class _Server(ThreadingHTTPServer):
+    proxy: FaultProxy
 
-            def log_message(self, format: str, *arguments: Any) -> None:
-                """Say nothing."""
 
-            def handle_any(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                fault = proxy.take(f"{self.command} {self.path}")
-                if fault is not None and fault.kind in ("silence", "slow"):
-                    time.sleep(fault.seconds)
-                if fault is not None and fault.kind == "silence":
-                    self.hang_up()
-                elif fault is not None and fault.kind == "status":
-                    xml = f"<?xml version='1.0'?><Error><Code>{fault.code}</Code></Error>".encode()
-                    self.answer(fault.status, [("Content-Type", "application/xml")], xml, len(xml))
-                else:
-                    self.forward(body, fault)
+class _Handler(BaseHTTPRequestHandler):
+    """One connection of a client."""
 
-            do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = handle_any
+    protocol_version = "HTTP/1.1"
+    server: _Server
 
-            def forward(self, body: bytes, fault: Fault | None) -> None:
-                connection = http.client.HTTPConnection(*proxy.upstream, timeout=60)
-                headers = {name: value for name, value in self.headers.items() if name.lower() != "connection"}
-                connection.request(self.command, self.path, body=body, headers=headers)
-                answer = connection.getresponse()
-                content = answer.read()
-                connection.close()
-                length = int(answer.headers.get("Content-Length") or len(content))
-                if fault is not None and fault.kind == "lost":
-                    self.hang_up()
-                    return
-                sent = content[: len(content) // 2] if fault is not None and fault.kind == "cut" else content
-                kept = [
-                    (name, value)
-                    for name, value in answer.getheaders()
-                    if name.lower() not in ("connection", "content-length", "transfer-encoding", "date", "server")
-                ]
-                self.answer(answer.status, kept, sent, length)
-                if len(sent) < len(content):
-                    self.hang_up()
+    def log_message(self, format: str, *arguments: Any) -> None:
+        """Say nothing."""
 
-            def answer(self, status: int, headers: list[tuple[str, str]], body: bytes, length: int) -> None:
-                self.send_response(status)
-                for name, value in headers:
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(length))
-                self.end_headers()
-                self.wfile.write(body)
-                self.wfile.flush()
+    def handle_any(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        fault = self.server.proxy.take(f"{self.command} {self.path}")
+        if fault is not None and fault.kind in ("silence", "slow"):
+            time.sleep(fault.seconds)
+        if fault is not None and fault.kind == "silence":
+            self.hang_up()
+        elif fault is not None and fault.kind == "status":
+            xml = f"<?xml version='1.0'?><Error><Code>{fault.code}</Code></Error>".encode()
+            self.answer(fault.status, [("Content-Type", "application/xml")], xml, len(xml))
+        else:
+            self.forward(body, fault.kind if fault is not None else None)
 
-            def hang_up(self) -> None:
-                self.close_connection = True
-                self.connection.close()
+    do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = handle_any
 
-        return Handler
+    def forward(self, body: bytes, kind: Kind | None) -> None:
+        connection = http.client.HTTPConnection(*self.server.proxy.upstream, timeout=60)
+        headers = {name: value for name, value in self.headers.items() if name.lower() != "connection"}
+        connection.request(self.command, self.path, body=body, headers=headers)
+        answer = connection.getresponse()
+        content = answer.read()
+        connection.close()
+        if kind == "lost":
+            self.hang_up()
+            return
+        length = int(answer.headers.get("Content-Length") or len(content))  # of a HEAD's, without the body
+        sent = content[: len(content) // 2] if kind == "cut" else content
+        ours = ("connection", "content-length", "transfer-encoding", "date", "server")
+        kept = [(name, value) for name, value in answer.getheaders() if name.lower() not in ours]
+        self.answer(answer.status, kept, sent, length)
+        if len(sent) < len(content):
+            self.hang_up()
+
+    def answer(self, status: int, headers: list[tuple[str, str]], body: bytes, length: int) -> None:
+        self.send_response(status)
+        for name, value in headers:
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(length))
+        self.end_headers()
+        self.wfile.write(body)
+        self.wfile.flush()
+
+    def hang_up(self) -> None:
+        self.close_connection = True
+        self.connection.close()

@@ -75,8 +75,8 @@ def running_server() -> Iterator[S3Server]:
         threading.Thread(target=_drain, args=(process.stderr,), daemon=True).start()
         yield S3Server("127.0.0.1", port)
     finally:
-        process.terminate()
-        process.wait(timeout=10)
+        process.kill()
+        process.wait()
 
 
 def _announced_port(log: IO[str]) -> int:

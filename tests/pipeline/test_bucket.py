@@ -58,7 +58,7 @@ def test_what_is_put_is_read_listed_and_deleted(bucket: Bucket, tmp_path: Path) 
     )
     assert hashlib.sha256(content).digest() == hashlib.sha256(large.read_bytes()).digest()
     assert bucket.list_folder("cohort/") == (["a"], [])
-    assert {entry.key: entry.bytes for entry in bucket.list("cohort/")} == {
+    assert {entry.key: entry.bytes for entry in bucket.list_under("cohort/")} == {
         "cohort/a/large.bin": 17 * 2**20, "cohort/a/été 1+1.txt": 5,
     }  # fmt: skip
     bucket.delete(["cohort/a/large.bin", "cohort/a/nothing-here"])
@@ -93,11 +93,15 @@ def test_an_object_that_changed_is_not_read_on(bucket: Bucket) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "status", "code"),
-    [("status", 503, "SlowDown"), ("status", 500, "InternalError"), ("cut", 0, ""), ("lost", 0, ""), ("silence", 0, "")],
+    [
+        ("status", 503, "SlowDown"),
+        ("status", 500, "InternalError"),
+        ("cut", 0, ""),
+        ("lost", 0, ""),
+        ("silence", 0, ""),
+    ],
 )
-def test_a_few_faults_are_lived_through(
-    bucket: Bucket, proxy: FaultProxy, kind: Kind, status: int, code: str
-) -> None:
+def test_a_few_faults_are_lived_through(bucket: Bucket, proxy: FaultProxy, kind: Kind, status: int, code: str) -> None:
     content = os.urandom(300_000)
     bucket.put("a", content)
     fault = proxy.add("GET .*/a", kind, times=2, status=status, code=code, seconds=1.5 if kind == "silence" else 0)
@@ -124,7 +128,7 @@ def test_a_store_that_stays_broken_is_an_error_of_two_lines_that_another_try_may
 
 def test_a_bucket_that_is_not_there_is_named(s3: S3Server) -> None:
     bucket = Bucket(ObjectUrl("s3", "nowhere", ""), QUICK)
-    for deed in (lambda: list(bucket.list("x/")), lambda: bucket.read("x"), lambda: bucket.put("x", b"1")):
+    for deed in (lambda: bucket.list_under("x/"), lambda: bucket.read("x"), lambda: bucket.put("x", b"1")):
         with pytest.raises(StorageRefused) as caught:
             deed()
         assert "there is no bucket nowhere" in refusal(caught.value)

@@ -85,9 +85,7 @@ def test_a_slide_in_use_is_never_thrown_out(folder_url: ObjectUrl, tmp_path: Pat
         assert path.stat().st_size == 100 * KIB
 
 
-def test_a_slide_larger_than_the_room_is_refused_with_the_room_it_needs(
-    folder_url: ObjectUrl, tmp_path: Path
-) -> None:
+def test_a_slide_larger_than_the_room_is_refused_with_the_room_it_needs(folder_url: ObjectUrl, tmp_path: Path) -> None:
     url, _ = put(folder_url, "a.svs", 300 * KIB)
     with pytest.raises(SlideError, match="--staging-gib 1 or more"), room(tmp_path, 250 * KIB).hold(url):
         pass
@@ -106,7 +104,8 @@ def test_many_who_want_one_slide_fetch_it_once(
     url, content = put(folder_url, "a.svs", 300 * KIB)
 
     def read(_: int) -> bytes:
-        with room(tmp_path, 400 * KIB).hold(url) as (path, _):
+        with room(tmp_path, 400 * KIB).hold(url) as (path, facts):
+            assert facts.bytes == len(content)
             return path.read_bytes()
 
     with FaultProxy((s3.host, s3.port)) as proxy, ThreadPoolExecutor(6) as pool:
