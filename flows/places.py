@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -70,5 +71,15 @@ def place_name(place: Place) -> str:
 
 def staging_at(folder: Path | None = None, slides_gib: float | None = None) -> Staging:
     """Where slides of object stores lie while they are worked on; by default in the user's cache, at most 100 GiB."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "histoloom"
-    return Staging((folder or cache).expanduser().resolve(), 100.0 if slides_gib is None else slides_gib)
+    chosen = folder.expanduser() if folder else _cache() / "histoloom"
+    return Staging(chosen.absolute(), 100.0 if slides_gib is None else slides_gib)
+
+
+def _cache() -> Path:
+    named = os.environ.get("XDG_CACHE_HOME")
+    if named:
+        return Path(named)
+    try:
+        return Path.home() / ".cache"
+    except RuntimeError:  # a container's user without a home
+        return Path(tempfile.gettempdir())

@@ -151,6 +151,8 @@ class Bucket:
             with self._speaking(key, "writing it"):
                 attributes = {"Content-Type": "application/json"}
                 return self._obstore.put(self._store, key, content, mode=mode, attributes=attributes)["e_tag"] or ""
+        except FileNotFoundError:  # what was to be replaced is gone
+            return None
         except (errors.AlreadyExistsError, errors.PreconditionError):
             # The answer to an earlier try may have been lost on the way: then what is there is what was sent.
             there = self.read(key)

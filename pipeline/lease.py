@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pipeline.bucket import Bucket, ObjectFacts
+from pipeline.bucket import Bucket, ObjectFacts, Patience
 from pipeline.errors import HistoloomError, StoreBusy
 from pipeline.object_url import ObjectUrl
 
@@ -38,6 +38,9 @@ class LeaseTimes:
 
 
 TIMES = LeaseTimes()
+
+# A renewal that takes long is better made anew: its time runs from when it began.
+_BRISK = Patience(timeout_s=15.0, connect_s=5.0, retries=3, retry_s=30.0)
 
 
 class Lease:
@@ -132,7 +135,7 @@ def hold_lease(url: ObjectUrl, owner: str, times: LeaseTimes = TIMES) -> Iterato
     StoreBusy
         where another run holds it
     """
-    lease = Lease(Bucket(url), url, owner, times)
+    lease = Lease(Bucket(url, _BRISK), url, owner, times)
     try:
         yield lease
     finally:

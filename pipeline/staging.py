@@ -107,12 +107,17 @@ def _locked(entry: Path, kind: int) -> Iterator[bool]:
         yield False
         return
     try:
-        fcntl.flock(handle, kind)
-        yield _is_still(entry, handle)
-    except BlockingIOError:
-        yield False
+        yield _got(handle, kind) and _is_still(entry, handle)
     finally:
         os.close(handle)
+
+
+def _got(handle: int, kind: int) -> bool:
+    try:
+        fcntl.flock(handle, kind)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _is_still(entry: Path, handle: int) -> bool:

@@ -77,6 +77,21 @@ def test_of_two_who_create_an_object_one_is_told_no(bucket: Bucket) -> None:
     assert content == b"first again"
 
 
+def test_what_is_gone_is_not_replaced(bucket: Bucket) -> None:
+    etag = bucket.create("lock", b"first")
+    assert etag is not None
+    bucket.delete(["lock"])
+    assert bucket.replace("lock", b"late", etag) is None
+    assert bucket.read("lock") is None
+
+
+def test_a_listing_that_is_cut_off_is_asked_for_again(bucket: Bucket, proxy: FaultProxy) -> None:
+    bucket.put("a/b", b"1")
+    cut = proxy.add("GET .*list-type", "cut", times=2)
+    assert [entry.key for entry in bucket.list_under("a/")] == ["a/b"]
+    assert cut.met == 2
+
+
 def test_who_lost_the_answer_to_a_creation_still_knows_that_it_was_theirs(bucket: Bucket, proxy: FaultProxy) -> None:
     lost = proxy.add("PUT .*/lock", "lost")
     assert bucket.create("lock", b"mine") is not None
