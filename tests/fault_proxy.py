@@ -9,6 +9,7 @@ import http.client
 import re
 import threading
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -38,11 +39,15 @@ class FaultProxy:
 
     upstream: tuple[str, int]
     faults: list[Fault] = field(default_factory=list)
+    one_at_a_time: bool = False
+    """moto looks and writes in two steps, between which others get in; a store whose conditional writes are atomic, as
+    all three clouds' are, looks like moto asked one thing at a time."""
     requests: list[str] = field(default_factory=list)
     """METHOD and path of all that arrived."""
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
+        self.turn = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.proxy = self
         self._server.daemon_threads = True
@@ -102,7 +107,8 @@ class _Handler(BaseHTTPRequestHandler):
             xml = f"<?xml version='1.0'?><Error><Code>{fault.code}</Code></Error>".encode()
             self.answer(fault.status, [("Content-Type", "application/xml")], xml, len(xml))
         else:
-            self.forward(body, fault.kind if fault is not None else None)
+            with self.server.proxy.turn if self.server.proxy.one_at_a_time else nullcontext():
+                self.forward(body, fault.kind if fault is not None else None)
 
     do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = handle_any
 

@@ -56,7 +56,8 @@ def test_a_second_writer_is_refused_in_two_lines_until_the_first_is_through(url:
     assert Bucket(url).head(url.key) is None
 
 
-def test_of_many_who_come_at_once_one_gets_it(url: ObjectUrl) -> None:
+def test_of_many_who_come_at_once_one_gets_it(url: ObjectUrl, proxy: FaultProxy) -> None:
+    proxy.one_at_a_time = True
     everybody_tried = Barrier(8)
 
     def attempt(number: int) -> bool:
