@@ -13,7 +13,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from typer.testing import CliRunner, Result
 
+from flows.cli import app
 from pipeline.bucket import Bucket
 from pipeline.object_url import ObjectUrl
 from pipeline.synthetic import SyntheticTruth
@@ -42,9 +44,9 @@ def proxy(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultProxy]
         yield proxy
 
 
-def histoloom(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [*HISTOLOOM, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=500, check=False, env=os.environ)
+def histoloom(*arguments: object) -> Result:
+    """The command line within this process: a process of its own would import everything for each call."""
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
 
 
 def command(cohort: ObjectUrl, staging: Path, *more: object) -> tuple[object, ...]:
@@ -72,7 +74,7 @@ def test_slides_of_a_bucket_give_results_in_a_bucket_and_a_second_call_changes_n
     proxy.add("PUT .*ome.zarr", "status", times=3, status=503)
     proxy.add("PUT .*preview", "lost", times=1)
     first = histoloom(*command(cohort, tmp_path, cohort / "slides/gone.svs", "--log-json"))
-    assert first.returncode == 3, first.stderr
+    assert first.exit_code == 3, first.stderr
     assert first.stdout.splitlines() == [f"{cohort}/results/tissue", f"{cohort}/results/report.html"]
     there = holds(cohort)
     run = json.loads(there["tissue/run.json"])
@@ -89,14 +91,14 @@ def test_slides_of_a_bucket_give_results_in_a_bucket_and_a_second_call_changes_n
 
     before, slide = len(proxy.requests), cohort / "slides/tissue.png"
     second = histoloom("run", slide, *LIGHT, "--out", cohort / "results", "--staging", tmp_path / "another machine")
-    assert second.returncode == 0, second.stderr
+    assert second.exit_code == 0, second.stderr
     assert {name: content for name, content in holds(cohort).items() if name in there} == there
     asked = [request for request in proxy.requests[before:] if "/slides/" in request]
     assert not any(request.startswith("GET") for request in asked), "nothing is downloaded for what is done"
     other = histoloom(
         "run", slide, *LIGHT[:-1], "512", "--out", cohort / "results", "--staging", tmp_path, "--log-json"
     )
-    assert other.returncode == 3
+    assert other.exit_code == 3
     assert "core_px was 256, now 512" in other.stderr
 
     states = json.loads(histoloom("status", cohort / "results", "--json").stdout)
@@ -126,12 +128,12 @@ def test_a_kill_in_mid_upload_is_mended_by_the_same_command(
     assert (entry["slide"], entry["state"]) == ("tissue", "running")
 
     stranger = histoloom(*command(cohort, tmp_path / "another machine"))
-    assert stranger.returncode == 3
+    assert stranger.exit_code == 3
     assert "another run is working on this slide" in stranger.stderr
 
     before = len(proxy.requests)
     again = histoloom(*command(cohort, tmp_path, "--log-json"))
-    assert again.returncode == 0, again.stderr
+    assert again.exit_code == 0, again.stderr
     events = [json.loads(line)["event"] for line in again.stderr.splitlines()]
     assert events == ["slide-unchanged", "slide-published"]  # computed before the kill, sent now
     sent = [request for request in proxy.requests[before:] if request.startswith("PUT") and "ome.zarr" in request]
@@ -153,7 +155,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_any_work(
     cohort: ObjectUrl, tmp_path: Path, out: str, said: str
 ) -> None:
     refused = histoloom("run", cohort / "slides", *LIGHT, "--out", out, "--staging", tmp_path)
-    assert refused.returncode == 2
+    assert refused.exit_code == 2
     assert said in refused.stderr
     assert len(refused.stderr.strip().splitlines()) == 2
     assert SECRET_KEY not in refused.stderr
@@ -165,6 +167,6 @@ def test_without_credentials_two_lines_say_where_to_put_them(
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     refused = histoloom(*command(cohort, tmp_path))
-    assert refused.returncode == 2
+    assert refused.exit_code == 2
     assert "no credentials for S3 found" in refused.stderr
     assert len(refused.stderr.strip().splitlines()) == 2
