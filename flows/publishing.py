@@ -64,12 +64,14 @@ def process_and_publish(task: SlideTask, out: ObjectUrl, workers: Workers, progr
 
 
 def publish_failure(out: ObjectUrl, output: SlideOutput, failure: HistoloomError) -> None:
-    """Say in the store why a slide failed, where the store lets; one that another run works on has not failed."""
+    """Say in the store why a slide failed, where the store lets; one that is done there, or worked on, did not fail."""
     reason = output.partial / "failed.json"
     if isinstance(failure, StoreBusy) or not reason.is_file():
         return
     with suppress(HistoloomError):
-        Bucket(out).put((_partial(out, output.name) / "failed.json").key, reason, "application/json")
+        bucket = Bucket(out)
+        if bucket.head((out / output.name / DONE_MARK).key) is None:
+            bucket.put((_partial(out, output.name) / "failed.json").key, reason, "application/json")
 
 
 def publish_cohort(out: ObjectUrl) -> None:

@@ -86,6 +86,9 @@ class FaultProxy:
 class _Server(ThreadingHTTPServer):
     proxy: FaultProxy
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that hang up, as those do that are killed."""
+
 
 class _Handler(BaseHTTPRequestHandler):
     """One connection of a client."""

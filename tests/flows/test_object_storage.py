@@ -66,6 +66,11 @@ def local_files(staging: Path) -> set[str]:
     return {path.name for path in files} - {"owner"}
 
 
+def arrived(staging: Path) -> int:
+    """How many objects an unfinished publish has noted as arrived."""
+    return sum(len(path.read_text().splitlines()) for path in staging.glob("results/*/.publishing/*.jsonl"))
+
+
 def test_slides_of_a_bucket_give_results_in_a_bucket_and_a_second_call_changes_nothing(
     cohort: ObjectUrl, proxy: FaultProxy, tmp_path: Path
 ) -> None:
@@ -117,10 +122,9 @@ def test_a_kill_in_mid_upload_is_mended_by_the_same_command(
     process = subprocess.Popen(
         [*HISTOLOOM, *map(str, command(cohort, tmp_path))], stderr=subprocess.DEVNULL, start_new_session=True
     )
-    while not stuck.met or "PUT" not in proxy.requests[-1]:
+    while not stuck.met or arrived(tmp_path) < 8:
         assert process.poll() is None, "the run was over before it could be killed"
         time.sleep(0.05)
-    time.sleep(1.0)  # others arrive meanwhile
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert "tissue/run.json" not in holds(cohort)
@@ -137,7 +141,7 @@ def test_a_kill_in_mid_upload_is_mended_by_the_same_command(
     events = [json.loads(line)["event"] for line in again.stderr.splitlines()]
     assert events == ["slide-unchanged", "slide-published"]  # computed before the kill, sent now
     sent = [request for request in proxy.requests[before:] if request.startswith("PUT") and "ome.zarr" in request]
-    assert len(sent) < sum("ome.zarr" in name for name in holds(cohort))
+    assert len(sent) <= sum("ome.zarr" in name for name in holds(cohort)) - 7  # eight came, of which one may be a page
     assert {"tissue/run.json", "tissue/preview.png", "tissue/report.html"} <= holds(cohort).keys()
     assert ".partial/tissue/lock.json" not in holds(cohort)
     assert local_files(tmp_path) == set()
@@ -150,6 +154,7 @@ def test_a_kill_in_mid_upload_is_mended_by_the_same_command(
         (f"s3://{ACCESS_KEY}:{SECRET_KEY}@bucket/results", "credentials in a URL"),
         ("ftp://host/results", "no kind of storage"),
     ],
+    ids=["no bucket", "credentials in it", "another kind"],
 )
 def test_a_place_that_cannot_be_written_is_refused_before_any_work(
     cohort: ObjectUrl, tmp_path: Path, out: str, said: str
