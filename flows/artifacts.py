@@ -7,14 +7,15 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from prefect import get_run_logger
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
+from flows.cohort import Cohort
 from pipeline.cohort import CohortRow, gather
+from pipeline.object_url import Place
 from pipeline.output import SlideOutput
 from pipeline.small_picture import small_picture
 
@@ -34,28 +35,38 @@ _COLUMNS = (
 )
 
 
-def show_slide(output: SlideOutput, run: Mapping[str, Any], results_url: str | None) -> None:
-    """The slide's preview, its counts, and where its report is."""
+def show_slide(cohort: Cohort, name: str, run: Mapping[str, Any], results_url: str | None) -> None:
+    """The slide's preview, where its results are a folder's; its counts, and where its report is."""
     with _whatever_the_server_says():
-        _show_slide(output, run, results_url)
+        _show_slide(cohort, name, run, results_url)
 
 
-def _show_slide(output: SlideOutput, run: Mapping[str, Any], results_url: str | None) -> None:
-    report = _where(output.root, results_url, output.name, "report.html")
-    lines = [f"# {_plain(output.name)}", "", *_figures(run), "", _link(report)]
-    with suppress(OSError):  # a picture that is missing is no reason to fail
-        lines += ["", f"![preview]({small_picture(output.final / 'preview.png', _PREVIEW_PX)})"]
-    create_markdown_artifact("\n".join(lines), key=artifact_key("slide", output.name), description=report)
+def _show_slide(cohort: Cohort, name: str, run: Mapping[str, Any], results_url: str | None) -> None:
+    report = _where(cohort.place, results_url, name, "report.html")
+    lines = [f"# {_plain(name)}", "", *_figures(run), "", _link(report)]
+    with suppress(OSError):  # a picture that is missing, or in a bucket, is no reason to fail
+        picture = small_picture(SlideOutput(cohort.out, name).final / "preview.png", _PREVIEW_PX)
+        lines += ["", f"![preview]({picture})"]
+    create_markdown_artifact("\n".join(lines), key=artifact_key("slide", name), description=report)
 
 
-def show_cohort(out: Path, results_url: str | None) -> None:
+def show_cohort(cohort: Cohort, results_url: str | None) -> None:
     """The cohort's table, failures first, and where its report is."""
     with _whatever_the_server_says():
-        _show_cohort(out, results_url)
+        _show_cohort(cohort.place, _gather(cohort), results_url)
 
 
-def _show_cohort(out: Path, results_url: str | None) -> None:
-    rows = sorted(gather(out), key=lambda row: row.status == "done")
+def _gather(cohort: Cohort) -> list[CohortRow]:
+    if cohort.published is None:
+        return gather(cohort.out)
+    from flows.publishing import mirrored
+
+    with mirrored(cohort.published) as folder:
+        return gather(folder)
+
+
+def _show_cohort(out: Place, found: list[CohortRow], results_url: str | None) -> None:
+    rows = sorted(found, key=lambda row: row.status == "done")
     shown = [_row(row) for row in rows[:_MOST_ROWS]]
     left_out = f"; {len(rows) - _MOST_ROWS} more in cohort.parquet" if len(rows) > _MOST_ROWS else ""
     report = _where(out, results_url, "report.html")
@@ -94,15 +105,15 @@ def _figures(run: Mapping[str, Any]) -> list[str]:
     return ["| | |", "|---|---|", *(f"| {_plain(key)} | {_plain(value)} |" for key, value in figures.items())]
 
 
-def _where(out: Path, results_url: str | None, *parts: str) -> str:
-    """A link where the results are served somewhere, else a path: browsers open no files from a server's page."""
+def _where(out: Place, results_url: str | None, *parts: str) -> str:
+    """A link where the results are served somewhere, else the place: browsers open no files from a server's page."""
     if results_url:
         return "/".join([results_url.rstrip("/"), *(quote(part, safe="") for part in parts)])
-    return str(out.joinpath(*parts))
+    return "/".join([str(out), *parts])
 
 
 def _link(where: str) -> str:
-    return f"[report]({where})" if "://" in where else f"Report: `{_plain(where)}`"
+    return f"[report]({where})" if where.startswith("http") else f"Report: `{_plain(where)}`"
 
 
 def _plain(value: object) -> str:

@@ -30,13 +30,18 @@ app = typer.Typer(
 app.add_typer(evaluate, name="evaluate")
 app.command()(watch)
 
-Out = Annotated[Path, typer.Option("--out", help="Folder for results: one folder a slide, and the cohort's report.")]
+Out = Annotated[
+    str, typer.Option("--out", help="Folder or s3://, gs://, az:// URL for results: a folder a slide, and the report.")
+]
+Results = Annotated[str, typer.Argument(metavar="DIR", help="Folder or URL that results went to.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
 @app.command()
 def run(
-    slides: Annotated[list[str], typer.Argument(metavar="SLIDE...", help="Slides, plain images, folders or globs.")],
+    slides: Annotated[
+        list[str], typer.Argument(metavar="SLIDE...", help="Slides, plain images, folders, globs; URLs too.")
+    ],
     out: Out,
     config: Annotated[Path | None, typer.Option(help="TOML with these options, and per-slide ones.")] = None,
     mpp: Annotated[
@@ -72,13 +77,18 @@ def run(
     force: Annotated[
         bool, typer.Option("--force", help="Start over instead of going on where the last run stopped.")
     ] = False,
+    staging: Annotated[
+        Path | None, typer.Option(help="Local folder for what comes from and goes to URLs. [~/.cache/histoloom]")
+    ] = None,
+    staging_gib: Annotated[float | None, typer.Option(help="GiB of slides that it may hold. [100]")] = None,
     log_json: Annotated[bool, typer.Option("--log-json", help="One JSON line an event on stderr, no bars.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
     """Tile, super-resolve, segment, classify and stitch slides."""
-    from flows.cohort import Cohort, find_slides, process_cohort
+    from flows.cohort import arrange, process_cohort
+    from flows.places import staging_at
     from models.errors import ModelError
-    from pipeline.errors import HistoloomError, Unforeseen
+    from pipeline.errors import HistoloomError, ResourceLost, Unforeseen
     from pipeline.schedule import Workforce
 
     given = {
@@ -90,29 +100,42 @@ def run(
     try:
         settings = _settings(config, {name: value for name, value in given.items() if value is not None})
         settings = settings.within(max_disk, max_memory)
-        cohort = Cohort(find_slides(slides), out, settings, force)
+        cohort = arrange(slides, out, settings, staging_at(staging, staging_gib), force=force)
         workforce = Workforce.choose(workers, scheduler, settings.cluster)
         outcomes = process_cohort(cohort, workforce, _progress(log_json))
+    except ResourceLost as error:  # the cohort's page could not be written; what is done is done
+        _stop(error, 3, debug)
     except (HistoloomError, ModelError) as error:
         _stop(error, 2, debug)
     failed = [outcome for outcome in outcomes if outcome.error]
     for outcome in outcomes:
         if outcome.run is not None:
-            print(out / outcome.name)
+            print(cohort.place / outcome.name)
     if debug:
         for outcome in failed:
             _print_traceback(outcome.error)
-    print(out / "report.html")
+    print(cohort.place / "report.html")
     faults = any(isinstance(outcome.error, Unforeseen) for outcome in failed)
     raise typer.Exit(1 if faults else 3 if failed else 0)
 
 
 @app.command()
-def status(folder: Annotated[Path, typer.Argument(metavar="DIR")], as_json: Json = False) -> None:
+def status(folder: Results, as_json: Json = False) -> None:
     """What is done, running and failed, per slide and stage."""
     from flows.status import print_status, slide_states
+    from pipeline.errors import HistoloomError
+    from pipeline.object_url import ObjectUrl, parse_place
 
-    states = slide_states(folder)
+    try:
+        place = parse_place(folder)
+        if isinstance(place, ObjectUrl):
+            from flows.publishing import published_states
+
+            states = published_states(place)
+        else:
+            states = slide_states(place)
+    except HistoloomError as error:
+        _stop(error, 2, debug=False)
     if as_json:
         print(json.dumps(states, indent=2))
     else:
@@ -120,12 +143,24 @@ def status(folder: Annotated[Path, typer.Argument(metavar="DIR")], as_json: Json
 
 
 @app.command()
-def report(folder: Annotated[Path, typer.Argument(metavar="DIR")]) -> None:
-    """Make previews and pages anew from the stores."""
+def report(folder: Results) -> None:
+    """Make previews and pages anew from the stores; of a URL, the cohort's page and table alone."""
     from pipeline.cohort import rebuild_reports
+    from pipeline.errors import HistoloomError
+    from pipeline.object_url import ObjectUrl, parse_place
 
-    for page in rebuild_reports(folder):
-        print(page)
+    try:
+        place = parse_place(folder)
+        if isinstance(place, ObjectUrl):
+            from flows.publishing import publish_cohort
+
+            publish_cohort(place)
+            print(place / "report.html")
+        else:
+            for page in rebuild_reports(place):
+                print(page)
+    except HistoloomError as error:
+        _stop(error, 2, debug=False)
 
 
 @app.command()

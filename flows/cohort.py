@@ -2,43 +2,25 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from flows.networks import choose_networks
+from flows.places import find_slides, place_name, staging_at
 from flows.progress import Progress
 from flows.slide import SlideTask, process_slide
 from models.errors import ModelError
 from pipeline.config import CohortConfig
 from pipeline.disk import as_disk_full
 from pipeline.errors import ConfigError, DiskFull, HistoloomError, ResourceLost, SlideError, Unforeseen
+from pipeline.object_url import ObjectUrl, Place, parse_place
 from pipeline.output import SlideOutput, tidy
 from pipeline.schedule import Workers, Workforce
-from pipeline.slide import slide_name
-
-_PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
-_SLIDES = {
-    ".svs",
-    ".tif",
-    ".tiff",
-    ".ndpi",
-    ".mrxs",
-    ".scn",
-    ".vms",
-    ".vmu",
-    ".bif",
-    ".svslide",
-    ".dcm",
-    ".czi",
-    ".vsi",
-}
-ENDINGS = frozenset(_SLIDES | _PICTURES)
-"""Of the files in a folder that count as slides."""
+from pipeline.staging import Staging
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +28,7 @@ class SlideOutcome:
     """How it went with one slide."""
 
     name: str
-    path: Path
+    path: Place
     run: Mapping[str, Any] | None = None
     error: HistoloomError | None = None
 
@@ -55,39 +37,45 @@ class SlideOutcome:
 class Cohort:
     """Slides, where their results go, and what is done to each."""
 
-    slides: tuple[Path, ...]
+    slides: tuple[Place, ...]
     out: Path
     config: CohortConfig
     force: bool = False
+    staging: Staging = field(default_factory=staging_at)
+    published: ObjectUrl | None = None
+    """Where whole results go from `out`, slide by slide; None where `out` is where they stay."""
+
+    @property
+    def place(self) -> Place:
+        """Where results stand in the end."""
+        return self.published or self.out
 
 
-Attempt = Callable[[Cohort, Path, str | None, Workers, Progress], SlideOutcome]
+Attempt = Callable[[Cohort, Place, str | None, Workers, Progress], SlideOutcome]
 """Works on one slide of a cohort, called by its name (None where an earlier slide has that name); never raises."""
 
 
-def find_slides(patterns: Iterable[str]) -> tuple[Path, ...]:
-    """The files that paths, folders and globs name, each once, in the order given and by name within a folder.
+def arrange(
+    slides: Iterable[str], out: str, config: CohortConfig, staging: Staging | None = None, *, force: bool = False
+) -> Cohort:
+    """Return a cohort from the paths, globs and URLs of its slides, and the folder or URL that its results go to.
 
-    Raises
-    ------
-    ConfigError
-        if there is none at all. A path that names no file is kept, so that it becomes a row with a reason.
+    Raises ConfigError where there is no slide, or a URL is none that is known.
     """
-    found: dict[Path, None] = {}
-    for pattern in patterns:
-        path = Path(pattern).expanduser()
-        if path.is_dir():
-            inside = (entry for entry in sorted(path.iterdir()) if entry.suffix.lower() in ENDINGS)
-            found |= dict.fromkeys(inside)
-        elif path.exists() or not glob.has_magic(pattern):
-            found[path] = None
-        else:
-            matches = glob.glob(str(path), recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
-            found |= dict.fromkeys(Path(match) for match in sorted(matches))
-    if not found:
-        msg = f"no slides at {', '.join(patterns)}"
-        raise ConfigError(msg, "Name slide files, folders that hold some, or a glob such as 'slides/*.svs'.")
-    return tuple(found)
+    return bound_for(out, find_slides(slides), config, staging, force=force)
+
+
+def bound_for(
+    out: str, slides: tuple[Place, ...], config: CohortConfig, staging: Staging | None = None, *, force: bool = False
+) -> Cohort:
+    """Return a cohort whose results go to a folder or a URL. Raises ConfigError where the URL is none that is known.
+
+    Results for a URL grow in a folder of `staging` that is always the same, so that a second call goes on there.
+    """
+    staging, place = staging or staging_at(), parse_place(out)
+    if isinstance(place, Path):
+        return Cohort(slides, place, config, force, staging)
+    return Cohort(slides, staging.results(place), config, force, staging, published=place)
 
 
 def process_cohort(
@@ -102,15 +90,13 @@ def process_cohort(
     ConfigError, BundleError
         when the settings can hold for no slide at all; then nothing was started
     """
-    from pipeline.cohort import write_cohort
-
     prepare(cohort)
     outcomes = []
     with Workers(workforce) as workers, progress:
         for path, name in _named(cohort.slides):
             outcomes.append((attempt or try_slide)(cohort, path, name, workers, progress))
     try:
-        write_cohort(cohort.out)
+        write_pages(cohort)
     except DiskFull as error:  # that its table cannot be written is no more news where slides failed of the same
         if not any(outcome.error for outcome in outcomes):
             raise
@@ -120,25 +106,46 @@ def process_cohort(
 
 
 def prepare(cohort: Cohort) -> None:
-    """Make the folder for results. Raises ConfigError or BundleError when the settings can hold for no slide at all."""
+    """Make the folder for results, and reach the bucket.
+
+    Raises ConfigError or BundleError when the settings can hold for no slide at all.
+    """
     _make_folder(cohort.out)
+    if cohort.published:
+        from flows.publishing import refuse_unreachable
+
+        refuse_unreachable(cohort.published)
     choose_networks(replace(cohort.config.slide, sr="none"), factor=1)
 
 
-def try_slide(cohort: Cohort, path: Path, name: str | None, workers: Workers, progress: Progress) -> SlideOutcome:
+def write_pages(cohort: Cohort) -> None:
+    """Write the cohort's table and page where its results stand."""
+    if cohort.published:
+        from flows.publishing import publish_cohort
+
+        publish_cohort(cohort.published)
+    else:
+        from pipeline.cohort import write_cohort
+
+        write_cohort(cohort.out)
+
+
+def try_slide(cohort: Cohort, path: Place, name: str | None, workers: Workers, progress: Progress) -> SlideOutcome:
     """Work on one slide; whatever is wrong with it becomes part of the outcome."""
     if name is None:
-        name = slide_name(path)
+        name = place_name(path)
         msg = f"{path}: another slide of this cohort is called {name} too; their results would meet in one folder"
         error = SlideError(msg, "Rename one of the files, or run it into another --out.")
         progress.slide(name, "failed", reason=error.what, cure=error.cure)
-        SlideOutput(cohort.out, f"{name}~{path_digest(path)}").fail(path, error)
+        output = SlideOutput(cohort.out, f"{name}~{path_digest(path)}")
+        output.fail(path, error)
+        _tell_failure(cohort, output, error)
         return SlideOutcome(name, path, error=error)
     output = SlideOutput(cohort.out, name)
     failure: HistoloomError
     try:
-        task = SlideTask(path, output, cohort.config.of(name), cohort.force, cohort.config.budget)
-        return SlideOutcome(name, path, run=process_slide(task, workers, progress))
+        task = SlideTask(path, output, cohort.config.of(name), cohort.force, cohort.staging, cohort.config.budget)
+        return SlideOutcome(name, path, run=_process(task, cohort.published, workers, progress))
     except HistoloomError as error:
         failure = error
     except ModelError as error:
@@ -156,20 +163,37 @@ def try_slide(cohort: Cohort, path: Path, name: str | None, workers: Workers, pr
         failure.__cause__ = error
     with suppress(OSError):  # a full disk is no reason to lose the other slides
         output.fail(path, failure)
+    _tell_failure(cohort, output, failure)
     progress.slide(name, "failed", reason=failure.what, cure=failure.cure)
     return SlideOutcome(name, path, error=failure)
 
 
-def path_digest(path: Path) -> str:
+def _process(task: SlideTask, published: ObjectUrl | None, workers: Workers, progress: Progress) -> Mapping[str, Any]:
+    if published is None:
+        return process_slide(task, workers, progress)
+    from flows.publishing import process_and_publish
+
+    return process_and_publish(task, published, workers, progress)
+
+
+def _tell_failure(cohort: Cohort, output: SlideOutput, failure: HistoloomError) -> None:
+    if cohort.published:
+        from flows.publishing import publish_failure
+
+        publish_failure(cohort.published, output, failure)
+
+
+def path_digest(path: Place) -> str:
     """A few characters that tell files of one name apart."""
-    return hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
+    whole = path.resolve() if isinstance(path, Path) else path
+    return hashlib.sha256(str(whole).encode()).hexdigest()[:8]
 
 
-def _named(slides: Sequence[Path]) -> Iterable[tuple[Path, str | None]]:
+def _named(slides: Sequence[Place]) -> Iterable[tuple[Place, str | None]]:
     """Slides and the names of their folders; None where an earlier slide has the name already."""
     taken: set[str] = set()
     for path in slides:
-        name = slide_name(path)
+        name = place_name(path)
         yield path, None if name in taken else name
         taken.add(name)
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from prefect import State, flow, get_run_logger, task
@@ -20,20 +19,20 @@ from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed, Failed
 
 from flows.artifacts import show_cohort, show_slide
-from flows.cohort import Cohort, SlideOutcome, find_slides, prepare, process_cohort, try_slide
+from flows.cohort import Cohort, SlideOutcome, arrange, bound_for, prepare, process_cohort, try_slide, write_pages
 from flows.deployed import Deployed
 from flows.inbox import Policy
 from flows.inbox_book import Book
 from flows.inbox_folder import FolderInbox
-from flows.parameters import FolderName, Minutes, Processes, Settings, Slides, Text, chosen_config
+from flows.parameters import FolderName, Minutes, Processes, Settings, Slides, Text, chosen_config, local_folder
+from flows.places import place_name
 from flows.progress import Progress, Quiet
 from flows.slots import place_of_work, slot
 from flows.watching import look_and_report
-from pipeline.cohort import write_cohort
 from pipeline.errors import HistoloomError, ResourceLost, SlideError, StoreBusy, Unforeseen
+from pipeline.object_url import Place, parse_place
 from pipeline.output import SlideOutput
 from pipeline.schedule import Workers, Workforce
-from pipeline.slide import slide_name
 
 
 class RunLog(Quiet):
@@ -64,7 +63,7 @@ def _may_pass(_task: Any, _run: Any, state: State[Any]) -> bool:
     retry_condition_fn=_may_pass,
 )
 def process_slide_task(
-    cohort: Cohort, path: Path, name: str | None, workers: Workers, progress: Progress
+    cohort: Cohort, path: Place, name: str | None, workers: Workers, progress: Progress
 ) -> SlideOutcome:
     """Work on one slide; what is wrong with it ends the task as Failed."""
     outcome = try_slide(cohort, path, name, workers, progress)
@@ -82,24 +81,24 @@ class SlideAsTask:
     results_url: str | None = None
 
     def __call__(
-        self, cohort: Cohort, path: Path, name: str | None, workers: Workers, progress: Progress
+        self, cohort: Cohort, path: Place, name: str | None, workers: Workers, progress: Progress
     ) -> SlideOutcome:
         """See `flows.cohort.Attempt`."""
         work = process_slide_task.with_options(timeout_seconds=self.timeout_minutes and 60 * self.timeout_minutes)
-        with slot(place_of_work(cohort.config.of(name or slide_name(path)), self.scheduler)):
+        with slot(place_of_work(cohort.config.of(name or place_name(path)), self.scheduler)):
             state = work(cohort, path, name, workers, progress, return_state=True)
         result = state.result(raise_on_failure=False)
         if isinstance(result, SlideOutcome):
             if result.run is not None:
-                show_slide(SlideOutput(cohort.out, result.name), result.run, self.results_url)
+                show_slide(cohort, result.name, result.run, self.results_url)
             return result
         if not isinstance(result, HistoloomError):
             result = self._unsaid(path, state)
             with suppress(OSError):  # a full disk is no reason to lose the other slides
-                SlideOutput(cohort.out, name or slide_name(path)).fail(path, result)
-        return SlideOutcome(name or slide_name(path), path, error=result)
+                SlideOutput(cohort.out, name or place_name(path)).fail(path, result)
+        return SlideOutcome(name or place_name(path), path, error=result)
 
-    def _unsaid(self, path: Path, state: State[Any]) -> SlideError:
+    def _unsaid(self, path: Place, state: State[Any]) -> SlideError:
         """What ended a task that could not say it itself."""
         if state.name == "TimedOut":
             msg = f"{path}: not done after {self.timeout_minutes:g} minutes"
@@ -125,21 +124,21 @@ def cohort(
     """Work on a cohort; Failed, with the reasons, when a slide failed, after all others were worked on.
 
     Args:
-        slides: Files, folders and globs; relative ones start at the folder that `prefect deploy` was called in.
-        out: Folder for the results, by a path that every worker has.
+        slides: Files, folders, globs and URLs; relative ones start at the folder that `prefect deploy` was called in.
+        out: Folder or URL for the results; a folder by a path that every worker has.
         settings: Settings of every slide; what is left out stays as it is by default.
         config: A cohort's TOML file, as for `histoloom run --config`; `settings` stand above it.
-        workers: Processes; 1: the threads of the run's own; 0: one thread; none: what [cluster] in `config` says, else 1.
+        workers: Processes; 1: the threads of the run's own; 0: one thread; by default as `config` says, else 1.
         scheduler: A dask scheduler's address, tcp://HOST:PORT, to work there instead.
         force: Start over instead of going on where the last run stopped.
         slide_timeout_minutes: A slide that takes longer has failed; what it has done stays done.
         results_url: Where the folder `out` is served, for links to reports.
     """
-    order = Cohort(find_slides(slides), Path(out).expanduser(), chosen_config(settings, config), force)
+    order = arrange(slides, out, chosen_config(settings, config), force=force)
     attempt = SlideAsTask(scheduler, slide_timeout_minutes, results_url)
     outcomes = process_cohort(order, Workforce.choose(workers, scheduler, order.config.cluster), RunLog(), attempt)
-    show_cohort(order.out, results_url)
-    return _conclude(order.out, outcomes)
+    show_cohort(order, results_url)
+    return _conclude(order.place, outcomes)
 
 
 @flow(name="slide", description="One slide, as a run of its own.", persist_result=False)
@@ -158,25 +157,25 @@ def slide(
     """Work on one slide; Failed, with the reason, when it failed.
 
     Args:
-        slide: The slide's file.
-        out: Folder for the results, by a path that every worker has.
+        slide: The slide's file or URL.
+        out: Folder or URL for the results; a folder by a path that every worker has.
         name: Of the slide's folder in it; by default the file's name without its ending.
         settings: Settings of the slide; what is left out stays as it is by default.
         config: A cohort's TOML file, as for `histoloom run --config`; `settings` stand above it.
-        workers: Processes; 1: the threads of the run's own; 0: one thread; none: what [cluster] in `config` says, else 1.
+        workers: Processes; 1: the threads of the run's own; 0: one thread; by default as `config` says, else 1.
         scheduler: A dask scheduler's address, tcp://HOST:PORT, to work there instead.
         force: Start over instead of going on where the last run stopped.
         slide_timeout_minutes: If it takes longer it has failed; what it has done stays done.
         results_url: Where the folder `out` is served, for links to reports.
     """
-    path = Path(slide).expanduser()
-    order = Cohort((path,), Path(out).expanduser(), chosen_config(settings, config), force)
+    path = parse_place(slide)
+    order = bound_for(out, (path,), chosen_config(settings, config), force=force)
     prepare(order)
     attempt = SlideAsTask(scheduler, slide_timeout_minutes, results_url)
     with Workers(Workforce.choose(workers, scheduler, order.config.cluster)) as crew:
-        outcome = attempt(order, path, name or slide_name(path), crew, RunLog())
-    write_cohort(order.out)
-    return _conclude(order.out, [outcome])
+        outcome = attempt(order, path, name or place_name(path), crew, RunLog())
+    write_pages(order)
+    return _conclude(order.place, [outcome])
 
 
 @flow(
@@ -204,7 +203,7 @@ def watch(
         out: Folder for the results, by a path that every worker has.
         settings: Settings of every slide; what is left out stays as it is by default.
         config: A cohort's TOML file, as for `histoloom run --config`; `settings` stand above it.
-        workers: Processes of a slide's run; 1: the threads of its own; 0: one thread; none: [cluster] in `config`, else 1.
+        workers: Processes of a slide's run; 1: its own threads; 0: one thread; by default as `config` says, else 1.
         scheduler: A dask scheduler's address, tcp://HOST:PORT, to work there instead.
         slide_timeout_minutes: A slide that takes longer has failed; what it has done stays done.
         results_url: Where the folder `out` is served, for links to reports.
@@ -212,8 +211,8 @@ def watch(
         retry_failed: First let slides that failed have another try.
         deployment: Of the flow `slide`, by flow and name.
     """
-    results = Path(out).expanduser()
-    chosen_config(settings, config)
+    order = Cohort((), local_folder(out), chosen_config(settings, config))
+    results = order.out
     given = {
         "settings": settings.model_dump(exclude_none=True) if settings else None, "config": config, "workers": workers,
         "scheduler": scheduler, "slide_timeout_minutes": slide_timeout_minutes, "results_url": results_url,
@@ -223,15 +222,15 @@ def watch(
     try:
         if retry_failed:
             book.retry_failed()
-        found = look_and_report(FolderInbox(Path(inbox).expanduser(), results), book, hands, Policy(settle_seconds))
+        found = look_and_report(FolderInbox(local_folder(inbox), results), book, hands, Policy(settle_seconds))
     except StoreBusy as busy:
         return Completed(message=busy.what)
     if found.done or found.failed:
-        show_cohort(results, results_url)
+        show_cohort(order, results_url)
     return Completed(message=found.in_words())
 
 
-def _conclude(out: Path, outcomes: list[SlideOutcome]) -> State[Any]:
+def _conclude(out: Place, outcomes: list[SlideOutcome]) -> State[Any]:
     """A flow is Completed for Prefect whatever became of its tasks, unless it says otherwise itself."""
     failures = [f"{outcome.name}: {outcome.error.what}" for outcome in outcomes if outcome.error]
     where = f"see {out / 'report.html'}"

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.cohort import ENDINGS
 from flows.inbox import Sighting
+from flows.places import is_slide_name
 from flows.provenance import identify
 from flows.slide_parts import Parts, parts, slides_among
 from pipeline.errors import ConfigError, UnreadableSlide
@@ -64,7 +64,7 @@ class FolderInbox:
         without = self.without.resolve()
         for folder, inner, names in os.walk(self.folder):
             here = Path(folder)
-            shown = (here / name for name in names if Path(name).suffix.lower() in ENDINGS and name[0] != ".")
+            shown = (here / name for name in names if is_slide_name(name) and name[0] != ".")
             slides = list(slides_among(shown))
             yield from slides
             apart = {slide.stem for slide, _ in slides if slide.suffix.lower() == ".mrxs"}

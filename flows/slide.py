@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows.networks import choose_networks
+from flows.places import staging_at
 from flows.progress import Progress
-from flows.provenance import computing, describe_run, environment, identify, question, same_file, slide_plan
+from flows.provenance import computing, describe_run, environment, question, slide_plan
+from flows.slide_file import SlideFile, at_hand, same_slide
 from pipeline.budget_config import Budget
 from pipeline.config import SlideConfig
 from pipeline.errors import NoTissue
+from pipeline.object_url import Place
 from pipeline.output import SlideOutput, read_json, refuse_other_plan, write_json
+from pipeline.staging import Staging
 
 if TYPE_CHECKING:
     from flows.networks import ChosenNetworks
@@ -31,10 +35,11 @@ if TYPE_CHECKING:
 class SlideTask:
     """A slide and what is asked of it."""
 
-    path: Path
+    path: Place
     output: SlideOutput
     config: SlideConfig
     force: bool = False
+    staging: Staging = field(default_factory=staging_at)
     budget: Budget = field(default_factory=Budget)
 
 
@@ -98,23 +103,24 @@ def process_slide(task: SlideTask, workers: Workers, progress: Progress) -> Mapp
         if not task.force:
             finished = output.finished_run()
             if finished is not None:
-                _refuse_other_question(task, finished)
+                refuse_other_question(task, finished, str(output.final))
                 progress.slide(output.name, "unchanged")
                 return finished
         progress.slide(output.name, "started")
-        run = _process(task, workers, progress)
+        with at_hand(task.path, task.staging) as file:
+            run = _process(task, file, workers, progress)
         progress.slide(output.name, "done", seconds=round(run["timings"]["seconds"], 1), **run["counts"])
         return run
 
 
-def _refuse_other_question(task: SlideTask, run: Mapping[str, Any]) -> None:
-    """Raise `PlanChanged` where whole results answer something else than what is asked now."""
+def refuse_other_question(task: SlideTask, run: Mapping[str, Any], where: str) -> None:
+    """Raise `PlanChanged` where the whole results at a place answer something else than what is asked now."""
     networks = choose_networks(task.config, run["resolution"]["factor"])
-    plan = slide_plan(same_file(task.path, run["input"]), task.config, networks)
-    refuse_other_plan(question(run["plan"]), plan, task.output.final)
+    plan = slide_plan(same_slide(task.path, run["input"], task.staging), task.config, networks)
+    refuse_other_plan(question(run["plan"]), plan, where)
 
 
-def _process(task: SlideTask, workers: Workers, progress: Progress) -> Mapping[str, Any]:
+def _process(task: SlideTask, file: SlideFile, workers: Workers, progress: Progress) -> Mapping[str, Any]:
     from flows.estimates import allow, in_words, look_ahead
     from pipeline.recipe import Recipe
     from pipeline.resolution import choose_factor
@@ -122,12 +128,12 @@ def _process(task: SlideTask, workers: Workers, progress: Progress) -> Mapping[s
     from pipeline.workspace import SlideRef, Workspace
 
     config, output = task.config, task.output
-    with open_slide(task.path, mpp=config.mpp, reader=config.reader) as slide:
+    with open_slide(file.path, mpp=config.mpp, reader=config.reader) as slide:
         tissue = _find_tissue(slide, config)  # first of all: a slide without pixels to read has no other fault
         level0 = slide.info.frame
         factor = 1 if config.sr == "none" else choose_factor(level0.mpp, config.target_mpp)
         networks = choose_networks(config, factor)
-        ref = SlideRef(task.path, config.mpp, config.reader, _base_mpp(level0.mpp, factor, config, networks))
+        ref = SlideRef(file.path, config.mpp, config.reader, _base_mpp(level0.mpp, factor, config, networks))
         recipe = Recipe(
             slide=output.name,
             level0=level0,
@@ -142,11 +148,12 @@ def _process(task: SlideTask, workers: Workers, progress: Progress) -> Mapping[s
         ahead, machine = look_ahead(recipe, tissue, networks, config, workers.workforce)
         at_once = allow(output.name, ahead, machine, task.budget, output.partial)
         progress.slide(output.name, "planned", **in_words(ahead, machine, at_once))
-        identity = identify(task.path)
+        identity = file.identity()
         plan = slide_plan(identity, config, networks) | {"computing": computing(config, networks)}
         begun = output.begin(plan, force=task.force)
-        runner = StageRunner(Workspace(output.partial, output.name, ref, config.ngff, begun), workers, progress, at_once)
-        tissue.save(runner.workspace.tissue_path)
+        workspace = Workspace(output.partial, output.name, ref, config.ngff, begun)
+        runner = StageRunner(workspace, workers, progress, at_once)
+        tissue.save(workspace.tissue_path)
         run = {**describe_run(slide.info, identity, recipe, config), "plan": plan, "estimated": asdict(ahead)}
     findings = _weave(recipe, runner)
     run |= findings | {"tissue": _tissue_facts(tissue), "devices": _devices(recipe, config)}

@@ -16,6 +16,7 @@ HistoloomError
 ├── StoreError               something about one output folder
 │   ├── PlanChanged          the folder was begun with other settings
 │   └── StoreBusy            another process works on it
+├── StorageRefused           a bucket that is not there, or does not let us in
 ├── ConfigError              wrong settings; nothing was started
 └── WorkerDiffers            a worker has something else installed than the process that gives it work
 
@@ -100,6 +101,12 @@ class PlanChanged(StoreError, ValueError):
 
 class StoreBusy(StoreError, RuntimeError):
     """Another process writes to the same output folder."""
+
+
+class StorageRefused(HistoloomError, PermissionError):
+    """An object store says no, and will say so again: no bucket, no credentials, not allowed."""
+
+    __str__ = HistoloomError.__str__
 
 
 class ConfigError(HistoloomError, ValueError):

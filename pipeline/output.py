@@ -27,6 +27,7 @@ from pipeline.config import SlideConfig
 from pipeline.durable import make_folder, sync_folder, whole_or_absent
 from pipeline.errors import HistoloomError, PlanChanged, StoreBusy
 from pipeline.fence import FENCE, alone
+from pipeline.object_url import Place
 from pipeline.secrets import redacted
 from pipeline.torn import sweep_drafts
 
@@ -117,7 +118,7 @@ class SlideOutput:
     def _beside(self, ending: str) -> Path:
         return self.partial.with_name(f".{self.name}.{ending}")
 
-    def fail(self, path: Path, error: HistoloomError) -> None:
+    def fail(self, path: Place, error: HistoloomError) -> None:
         """Write down why the slide failed; what it committed stays for the next run."""
         self.partial.mkdir(parents=True, exist_ok=True)
         failure = {"format": 1, "name": self.name, "path": redacted(str(path)), "error": type(error).__name__}
@@ -153,7 +154,7 @@ def tidy(root: Path) -> None:
         (root / ".partial").rmdir()
 
 
-def refuse_other_plan(begun: Plan, plan: Plan, folder: Path) -> None:
+def refuse_other_plan(begun: Plan, plan: Plan, folder: Path | str) -> None:
     """Raise `PlanChanged` with what differs between the plan that a folder was begun with and the one asked for."""
     # a folder that was begun before a setting existed was begun with what is now its default
     now, defaults = _flat(plan), _flat({"settings": SlideConfig().as_dict()})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 # Before anything loads a numerical library: tests share few cores, and threads that queue for one cost more than work.
@@ -17,6 +18,7 @@ from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 
 from pipeline.synthetic import SyntheticTruth, write_synthetic_slide
+from tests.s3_server import S3Server, running_server
 
 settings.register_profile("quick", max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("nightly", settings.get_profile("quick"), max_examples=1000)
@@ -45,3 +47,20 @@ def synthetic_slide(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Syn
 def tissue_crop() -> NDArray[np.uint8]:
     """Real tissue, (512, 512, 3) RGB: colon, DAB and haematoxylin; part of scikit-image, no download."""
     return np.asarray(skimage.data.immunohistochemistry(), np.uint8)
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """A real S3 server, one for all tests."""
+    pytest.importorskip("moto", reason="object storage: pip install 'histoloom[test]'")
+    pytest.importorskip("obstore")
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    """The S3 server, with this process's environment pointing at it."""
+    for name, value in s3_server.environment().items():
+        monkeypatch.setenv(name, value)
+    return s3_server

@@ -74,6 +74,10 @@ def test_only_the_readers_know_slide_formats() -> None:
     assert importers(MODULES, SLIDE_READERS) <= {"pipeline/slide.py", "pipeline/readers.py", "pipeline/tiff_reader.py"}
 
 
+def test_only_the_bucket_knows_object_stores() -> None:
+    assert importers(MODULES, {"obstore", "boto3", "botocore"}) == {"pipeline/bucket.py"}
+
+
 def test_the_pipeline_computes_no_network_and_knows_nobody_above_it() -> None:
     assert importers(PIPELINE, {"torch", "prefect", "models", "flows"}) == set()
 

@@ -26,9 +26,10 @@ def stages(recipe: Recipe) -> Iterator[Stage]:
     assert recipe.segment
     assert recipe.draw
     assert recipe.density
-    yield from (recipe.ingest, *recipe.coarser(""), *recipe.coarser("labels/tissue"))
-    yield from (recipe.super_resolve, *recipe.coarser("sr"), recipe.segment)
-    yield from (recipe.draw, *recipe.coarser(recipe.draw.group), recipe.density, *recipe.classify)
+    work: list[Stage] = [recipe.ingest, recipe.super_resolve, recipe.segment, recipe.draw, recipe.density]
+    yield from (*work, *recipe.classify)
+    for group in ("", "labels/tissue", "sr", recipe.draw.group):
+        yield from recipe.coarser(group)
 
 
 def plan_all() -> dict[str, float]:

@@ -1,0 +1,85 @@
+"""What a run reads and where it writes, from the words that a person or a deployment gives: paths, globs and URLs."""
+
+from __future__ import annotations
+
+import glob
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from pipeline.errors import ConfigError
+from pipeline.object_url import ObjectUrl, Place, parse_place
+from pipeline.slide import slide_name
+from pipeline.staging import Staging
+
+_PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
+_SLIDES = {
+    ".svs",
+    ".tif",
+    ".tiff",
+    ".ndpi",
+    ".mrxs",
+    ".scn",
+    ".vms",
+    ".vmu",
+    ".bif",
+    ".svslide",
+    ".dcm",
+    ".czi",
+    ".vsi",
+}
+
+
+def is_slide_name(name: str) -> bool:
+    """Whether a file of this name is taken for a slide where a folder of them is named."""
+    return Path(name).suffix.lower() in _SLIDES | _PICTURES
+
+
+def find_slides(patterns: Iterable[str]) -> tuple[Place, ...]:
+    """The slides that paths, URLs, folders and globs name, each once, in the order given and by name within a folder.
+
+    Raises
+    ------
+    ConfigError
+        if there is none at all. A path that names no file is kept, so that it becomes a row with a reason.
+    """
+    found: dict[Place, None] = {}
+    for pattern in patterns:
+        place = parse_place(pattern)
+        if isinstance(place, ObjectUrl):
+            from pipeline.object_listing import find_objects
+
+            found |= dict.fromkeys(find_objects(place, is_slide_name))
+        elif place.is_dir():
+            found |= dict.fromkeys(entry for entry in sorted(place.iterdir()) if is_slide_name(entry.name))
+        elif place.exists() or not glob.has_magic(str(place)):
+            found[place] = None
+        else:
+            matches = glob.glob(str(place), recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
+            found |= dict.fromkeys(Path(match) for match in sorted(matches))
+    if not found:
+        msg = f"no slides at {', '.join(patterns)}"
+        raise ConfigError(msg, "Name slide files, folders that hold some, or a glob such as 'slides/*.svs'.")
+    return tuple(found)
+
+
+def place_name(place: Place) -> str:
+    """What the slide at a place is called: the name of its folder of results."""
+    return slide_name(place.name)
+
+
+def staging_at(folder: Path | None = None, slides_gib: float | None = None) -> Staging:
+    """Where slides of object stores lie while they are worked on; by default in the user's cache, at most 100 GiB."""
+    chosen = folder.expanduser() if folder else _cache() / "histoloom"
+    return Staging(chosen.absolute(), 100.0 if slides_gib is None else slides_gib)
+
+
+def _cache() -> Path:
+    named = os.environ.get("XDG_CACHE_HOME")
+    if named:
+        return Path(named)
+    try:
+        return Path.home() / ".cache"
+    except RuntimeError:  # a container's user without a home
+        return Path(tempfile.gettempdir())
