@@ -56,6 +56,9 @@ def run(
         bool | None, typer.Option("--measure-blended", help="Measure nuclei and patches on such a mixture, too.")
     ] = None,
     nuclei: Annotated[str | None, typer.Option(help="Bundle that segments nuclei, or none. [nuclei-unet]")] = None,
+    nuclei_views: Annotated[
+        int | None, typer.Option(help="Mirrored views of a tile that nuclei are found in: 1, 2 or 4. [1]")
+    ] = None,
     classifier: Annotated[
         list[str] | None, typer.Option(help="Bundle that classifies patches, or none; repeatable. [idc-hybrid]")
     ] = None,
@@ -93,8 +96,8 @@ def run(
 
     given = {
         "mpp": mpp, "target_mpp": target_mpp, "sr": sr, "sr_blend": sr_blend, "measure_blended": measure_blended,
-        "nuclei": nuclei, "stride_share": stride_share, "tissue": tissue, "device": device,
-        "precision": precision, "reader": reader, "ngff": ngff, "core_px": core_px,
+        "nuclei": nuclei, "nuclei_views": nuclei_views, "stride_share": stride_share, "tissue": tissue,
+        "device": device, "precision": precision, "reader": reader, "ngff": ngff, "core_px": core_px,
         "classifiers": None if classifier is None else [name for name in classifier if name != "none"],
     }  # fmt: skip
     try:

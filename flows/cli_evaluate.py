@@ -62,6 +62,7 @@ def nuclei(
         int | None, typer.Option(help="2 or 4: reduce the images, enlarge them again, then segment.")
     ] = None,
     sr: Annotated[str | None, typer.Option(help="What enlarges them: a bundle, or bicubic (the default).")] = None,
+    views: Annotated[int, typer.Option(help="Mirrored views that nuclei are found in: 1, 2 or 4.")] = 1,
     device: Device = "auto",
     debug: Debug = False,
 ) -> None:
@@ -70,8 +71,8 @@ def nuclei(
 
     _report(
         lambda on_image: evaluate_nuclei(
-            bundle, images, labels, patient=patient, organs=organs, degrade=degrade, sr=sr, device=device,
-            on_image=on_image,
+            bundle, images, labels, patient=patient, organs=organs, degrade=degrade, sr=sr, views=views,
+            device=device, on_image=on_image,
         ),
         out, debug,
     )  # fmt: skip

@@ -60,6 +60,7 @@ def evaluate_nuclei(  # noqa: PLR0913 - the options of a command
     organs: Path | None = None,
     degrade: int | None = None,
     sr: str | None = None,
+    views: int = 1,
     device: str = "auto",
     on_image: OnImage | None = None,
 ) -> Result:
@@ -75,6 +76,8 @@ def evaluate_nuclei(  # noqa: PLR0913 - the options of a command
         2 or 4: the images are reduced by so much and enlarged again before they are segmented; the labels stay.
     sr
         What enlarges them: a super-resolution bundle of that scale, or `bicubic` (the default).
+    views
+        Mirrored views that the network answers from, as a mean: 1, 2 or 4.
 
     Raises
     ------
@@ -89,7 +92,7 @@ def evaluate_nuclei(  # noqa: PLR0913 - the options of a command
     beside = labels_beside(labels, files)
     labelled = [path.name for path in files if beside[path].is_file()]
     organ_of = organs_of(labelled, read_organs(organs), organs) if organs else {}
-    predictor = load_predictor(bundle, device, "fp32")
+    predictor = load_predictor(bundle, device, "fp32", views=views)
 
     def judge(path: Path) -> Judgement:
         one = scan.see(decode_labelled(path, beside[path]))
@@ -108,6 +111,7 @@ def evaluate_nuclei(  # noqa: PLR0913 - the options of a command
         bundle=describe(card),
         mpp=card.mpp,
         degrade=scan.facts,
+        views=views,
         instances=dict(step.as_dict()),
         patients_trained_on=sorted({*trained_on(card, patients), *trained_on(scan.enlarger, patients)}),
         images=[_image(one) for one in judgements],

@@ -21,13 +21,14 @@ class BundleLoader:
     device: str
     precision: str
     blend: float = 0.0
+    views: int = 1
 
     def __call__(self) -> Any:
         """The predictor."""
         from models.predict import load_cascade, load_predictor
 
         if len(self.bundles) == 1:
-            return load_predictor(self.bundles[0], self.device, self.precision, self.blend)
+            return load_predictor(self.bundles[0], self.device, self.precision, self.blend, self.views)
         return load_cascade(self.bundles, self.device, self.precision, self.blend)
 
 
@@ -82,7 +83,8 @@ def choose_networks(config: SlideConfig, factor: int) -> ChosenNetworks:
     def take(role: str, task: str, *bundles: str) -> tuple[Card, ...]:
         cards = tuple(_card_for(bundle, task) for bundle in bundles)
         blend = config.sr_blend if task == "superresolution" else 0.0
-        loaders[role] = BundleLoader(bundles, config.device, config.precision, blend)
+        views = config.nuclei_views if task == "nuclei" else 1
+        loaders[role] = BundleLoader(bundles, config.device, config.precision, blend, views)
         return cards
 
     sr = _sr_bundles(config.sr, factor)

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from models.comparison_nuclei_cache import FiguresCache
-from models.comparison_nuclei_config import Folds, NucleiComparison, Product, TestSet, read_nuclei_comparison
+from models.comparison_nuclei_config import Folds, NucleiComparison, Product, Scan, TestSet, read_nuclei_comparison
 from models.comparison_nuclei_folds import fold_configs, fold_name, fold_patients, train_unless_there
 from models.comparison_nuclei_measure import Bench, LeftOut, Measured, locate
 from models.comparison_nuclei_set import list_images, of_patients
@@ -78,12 +78,14 @@ def _measure_folds(comparison: NucleiComparison, folds: Folds, data_root: Path, 
     rows: list[Measured | LeftOut] = []
     for fold, patients in enumerate(fold_patients(images, folds.count)):
         name = fold_name(folds, fold)
-        rows.append(bench.measure(name, name, test_set, of_patients(images, patients, test_set.name)))
+        seen = Scan(name=name, views=folds.views)
+        rows.append(bench.measure(name, name, test_set, of_patients(images, patients, test_set.name), seen))
     block = _block(test_set, rows)
     if not block.measured:
         return block
     pooled = sorted((one for row in block.measured for one in row.judgements), key=lambda one: one.name)
-    name = f"{len(block.measured)} of {folds.count} folds"
+    views = f", {folds.views} views" if folds.views > 1 else ""
+    name = f"{len(block.measured)} of {folds.count} folds{views}"
     return Block(test_set, (Measured(name, block.measured[0].bundle, tuple(pooled)),), block.left_out)
 
 

@@ -64,6 +64,8 @@ class Scan:
     """Another bundle than the table's."""
     beside: str = ""
     """Row that the paired difference is taken from, besides that from the first row."""
+    views: int = 1
+    """Mirrored views that the network answers from, as a mean."""
 
     def __post_init__(self) -> None:
         if self.factor not in (1, 2, 4, 8, 16) or (self.factor == 1 and self.enlarge):
@@ -105,6 +107,8 @@ class Folds:
     """Training file, relative to the comparison's."""
     first: str = ""
     """Training file of bundles, one a fold on the same patients, that those of `base` begin with."""
+    views: int = 1
+    """Mirrored views that the networks answer from, as a mean, where they are tuned and where they are tested."""
 
     def __post_init__(self) -> None:
         if self.count < 2:

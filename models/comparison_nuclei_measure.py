@@ -66,7 +66,8 @@ class Way:
     def facts(self) -> dict[str, Any]:
         """Return what the figures follow from."""
         enlarged_by = _network_facts(self.enlarger_card) if self.enlarger_card else self.scan.enlarge
-        return {"network": _network_facts(self.card), "factor": self.scan.factor, "enlarged_by": enlarged_by}
+        facts = {"network": _network_facts(self.card), "factor": self.scan.factor, "enlarged_by": enlarged_by}
+        return facts | ({"views": self.scan.views} if self.scan.views > 1 else {})
 
     def step(self) -> InstanceStep:
         """Return the instance step with the card's parameters."""
@@ -89,7 +90,7 @@ class Way:
 
     def finder(self, device: str) -> Find:
         """Return the way itself, its networks loaded."""
-        predictor = load_predictor(self.bundle, device, "fp32")
+        predictor = load_predictor(self.bundle, device, "fp32", views=self.scan.views)
         step = self.step()
         factor = self.scan.factor
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal, cast
 
@@ -26,6 +27,7 @@ from models.errors import BundleError, DeviceError
 from models.fold import fold
 from models.nuclei_channels import count_classes
 from models.shelf import read_card
+from models.views import MIRRORED, average_views
 
 Precision = Literal["fp32", "bf16"]
 
@@ -36,13 +38,19 @@ CLASSIFIED_AT_ONCE_CUDA = 256
 class Predictor:
     """One bundle's network on one device."""
 
-    def __init__(self, card: Card, network: nn.Module, device: torch.device, precision: Precision) -> None:
+    def __init__(
+        self, card: Card, network: nn.Module, device: torch.device, precision: Precision, views: int = 1
+    ) -> None:
+        if views not in MIRRORED or (views > 1 and card.task != "nuclei"):
+            cure = f"Nuclei networks look at {', '.join(map(str, MIRRORED))} views, others at one."
+            raise BundleError.about(card.name, f"cannot look at {views} views", cure)
         if getattr(network, "looks_everywhere", False):
             cure = "Take one whose gates or anchors are fixed, or whose attention keeps to windows."
             raise BundleError.about(card.name, "looks at whole images; it cannot work tile by tile", cure)
         self.card = card
         self.device = str(device)
         self.precision: Precision = precision
+        self._views = views
         dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         self._network = fold(network).to(device, dtype)
         self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in torch's own types
@@ -111,13 +119,16 @@ class Predictor:
         filled = [(0, self._at_once - count)] + [(0, -side % self.stride_px) for side in (height, width)] + [(0, 0)]
         pixels = torch.from_numpy(np.pad(chunk, filled, mode="edge")).to(self._device).permute(0, 3, 1, 2)
         image = pixels.float().div_(255).sub_(self._mean).div_(self._std)
-        output: Tensor = self._network(image)[:count]
-        if self.card.task != "classification":
-            output = output[:, :, : height * self.scale, : width * self.scale]
         if self.card.task != "superresolution":
-            return _probabilities(output, count_classes(self.card.classes or ()))
+            channels = self.card.classes or ()
+            answers = average_views(partial(self._answer, count_classes(channels)), image, self._views, channels)
+            return answers[:count] if self.card.task == "classification" else answers[:count, :height, :width]
+        output: Tensor = self._network(image)[:count, :, : height * self.scale, : width * self.scale]
         eight_bits = output.clamp(0, 1).mul_(255).round_().to(torch.uint8)
         return cast(NDArray[np.uint8], eight_bits.permute(0, 2, 3, 1).cpu().numpy())
+
+    def _answer(self, classes: int, image: Tensor) -> NDArray[np.float32]:
+        return _probabilities(self._network(image), classes)
 
     def _halve(self, tiles: NDArray[np.uint8]) -> None:
         """Go on with half as many tiles at once after the device's memory ran out."""
@@ -181,7 +192,9 @@ class Cascade:
         return tiles
 
 
-def load_predictor(bundle: str | Path, device: str = "auto", precision: str = "auto", blend: float = 0.0) -> Predictor:
+def load_predictor(
+    bundle: str | Path, device: str = "auto", precision: str = "auto", blend: float = 0.0, views: int = 1
+) -> Predictor:
     """Return a bundle's network, ready on a device. What travels to workers is `functools.partial` of this.
 
     Parameters
@@ -194,6 +207,8 @@ def load_predictor(bundle: str | Path, device: str = "auto", precision: str = "a
         `auto` (bf16 where the device computes it natively, else fp32), `fp32` or `bf16`.
     blend
         Share of the second weights of a super-resolver (`models.bundle.load_network`).
+    views
+        Mirrored views of each tile that a nuclei network answers from: 1, 2 or 4 (`models.views`).
 
     Raises
     ------
@@ -204,7 +219,7 @@ def load_predictor(bundle: str | Path, device: str = "auto", precision: str = "a
     """
     place = choose_device(device)
     network = load_network(bundle, blend)
-    return Predictor(read_card(bundle), network, place, _choose_precision(precision, place))
+    return Predictor(read_card(bundle), network, place, _choose_precision(precision, place), views)
 
 
 def load_cascade(

@@ -22,6 +22,7 @@ _CHOICES: Mapping[str, tuple[Any, ...]] = {
     "precision": get_args(Precision),
     "reader": get_args(ReaderName),
     "ngff": get_args(NgffVersion),
+    "nuclei_views": (1, 2, 4),
     "stride_share": (0.25, 0.5, 1.0),
 }
 
@@ -43,6 +44,8 @@ class SlideConfig:
     """Whether nuclei and patches may be measured where `sr_blend` is above 0."""
     nuclei: str = "nuclei-unet"
     """A bundle's name or path, or `none`."""
+    nuclei_views: int = 1
+    """Mirrored views of every tile that nuclei are found in, as a mean: 1, 2 or 4, at as many times the computation."""
     classifiers: tuple[str, ...] = ("idc-hybrid",)
     """Names or paths of bundles."""
     stride_share: float = 0.5

@@ -13,7 +13,7 @@ from PIL import Image
 from flows.evaluation_nuclei import evaluate_nuclei
 from models.coarse_scan import scan_coarser
 from models.degrade import enlarge_bicubic
-from models.errors import ModelError
+from models.errors import BundleError, ModelError
 from models.evaluate_nuclei import judge_instances
 from models.evaluation_images import decode_labelled
 from models.instances import InstanceStep
@@ -62,6 +62,14 @@ def test_nuclei_are_measured_image_by_image(unet: str, images: Path, labels: Pat
     assert result["baseline"]["method"] == "all background"
     assert result["baseline"]["dice"]["mean"] == 0
     assert result["baseline"]["relative_count_error"]["mean"] == -1
+
+
+def test_the_network_looks_at_as_many_views_as_asked_for_which_the_record_says(
+    unet: str, images: Path, labels: Path
+) -> None:
+    assert [evaluate_nuclei(unet, images, labels, views=views)["views"] for views in (1, 4)] == [1, 4]
+    with pytest.raises(BundleError, match="cannot look at 3 views"):
+        evaluate_nuclei(unet, images, labels, views=3)
 
 
 def test_organs_have_totals_of_their_own(unet: str, images: Path, labels: Path, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from models.comparison_nuclei_config import NucleiComparison, Product, Scan, rea
 from models.comparison_nuclei_measure import Bench, LeftOut, Measured, Way, find_way, locate
 from models.comparison_nuclei_set import list_images, of_patients
 from models.degrade import enlarge_bicubic, reduce_bicubic
-from models.errors import EvaluationError, TrainingError
+from models.errors import BundleError, EvaluationError, TrainingError
 from models.evaluate_nuclei import judge_instances
 from models.instances import InstanceStep
 from models.predict import load_predictor
@@ -163,6 +163,18 @@ def test_figures_are_those_of_the_scan(images: Path, work: Path, file: Path, tmp
     assert found["coarse"] == judge_instances(one, enlarge_labels(step(np.asarray(half(low[None])[0])), 2))
     drawn = np.asarray(load_predictor(work / "small-sr", "cpu", "fp32")(low[None]), np.uint8)
     assert found["drawn"] == judge_instances(one, step(np.asarray(unet(drawn)[0])))
+
+
+def test_views_are_figures_of_their_own(images: Path, work: Path, file: Path, tmp_path: Path) -> None:
+    test_set = read_nuclei_comparison(file).sets[0]
+    held_out, heard = of_patients(list_images(test_set, images), ["p1"], "discs"), list[str]()
+    of = bench(work, tmp_path / "f.jsonl", heard)
+    one, four = (of.measure("x", "small-unet", test_set, held_out, Scan(name="x", views=views)) for views in (1, 4))
+    assert isinstance(one, Measured)
+    assert isinstance(four, Measured)
+    assert len(heard) == 2 * len(held_out)  # computed anew
+    with pytest.raises(BundleError, match="cannot look at 3 views"):
+        of.measure("x", "small-unet", test_set, held_out, Scan(name="x", views=3))
 
 
 def test_a_bundle_is_found_by_name_below_the_work_folder_or_by_path(work: Path, tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ def test_the_command_line_goes_before_the_file_but_not_before_a_slide(tmp_path: 
         ("classifiers = 'idc-hybrid'", "classifiers"),
         ("classifiers = ['a', 'a']", "classifiers"),
         ("stride_share = 0.3", "stride_share"),
+        ("nuclei_views = 3", "nuclei_views"),
         ("stride_share = 'half'", "stride_share"),
         ("[slide.a]\nmp = 1.0", "mp"),
         ("slide = 3", "slide"),
