@@ -30,9 +30,9 @@ def needs_of(networks: ChosenNetworks, *, cuda: bool) -> Mapping[str, NetworkNee
     for card in networks.cards:
         found = footprint(card)
         at_once = found.at_once_cuda if cuda else found.at_once_cpu
-        needs[card.name] = NetworkNeed(
-            found.weights_bytes, found.pass_bytes_per_px, found.multiply_adds_per_px, at_once
-        )
+        views = networks.loaders["nuclei"].views if card == networks.nuclei else 1
+        work = views * found.multiply_adds_per_px
+        needs[card.name] = NetworkNeed(found.weights_bytes, found.pass_bytes_per_px, work, at_once)
     cascade = networks.sr_network
     if cascade and cascade.name not in needs:  # several that follow each other: the last sees the largest picture
         parts = [needs[card.name] for card in networks.sr]

@@ -31,6 +31,9 @@ class Settings(BaseModel):
     )
     measure_blended: bool | None = Field(default=None, description="Measure nuclei and patches on such a mixture, too.")
     nuclei: str | None = Field(default=None, description="Bundle that segments nuclei, or none. [nuclei-unet]")
+    nuclei_views: Annotated[int, Field(json_schema_extra={"enum": [1, 2, 4]})] | None = Field(
+        default=None, description="Mirrored views that nuclei are found in: 1, 2 or 4. [1]"
+    )
     classifiers: list[str] | None = Field(default=None, description="Bundles that classify patches. [idc-hybrid]")
     stride_share: Annotated[float, Field(json_schema_extra={"enum": [0.25, 0.5, 1.0]})] | None = Field(
         default=None, description="Stride of classified patches in patch sides. [0.5]"
