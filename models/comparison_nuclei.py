@@ -72,21 +72,29 @@ def _measure_products(comparison: NucleiComparison, product: Product, data_root:
 
 
 def _measure_folds(comparison: NucleiComparison, folds: Folds, data_root: Path, bench: Bench) -> Block:
-    """Return one row: the images of all folds together, each judged by the network that left its patient out."""
+    """Return a row for each number of views: the images of all folds, each judged by the network that left it out."""
     test_set = comparison.set_named(folds.set)
+    pooled: list[Measured] = []
+    left_out: dict[str, LeftOut] = {}
+    for views in folds.views:
+        block = _measure_views(test_set, folds, views, data_root, bench)
+        left_out |= {one.name: one for one in block.left_out}
+        if block.measured:
+            name = f"{len(block.measured)} of {folds.count} folds{f', {views} views' if views > 1 else ''}"
+            judgements = sorted((one for row in block.measured for one in row.judgements), key=lambda one: one.name)
+            pooled.append(Measured(name, block.measured[0].bundle, tuple(judgements)))
+    return Block(test_set, tuple(pooled), tuple(left_out.values()))
+
+
+def _measure_views(test_set: TestSet, folds: Folds, views: int, data_root: Path, bench: Bench) -> Block:
+    """Return a row for each fold: the images of the patients that its network never saw."""
     images = list_images(test_set, data_root)
-    rows: list[Measured | LeftOut] = []
+    rows = []
     for fold, patients in enumerate(fold_patients(images, folds.count)):
         name = fold_name(folds, fold)
-        seen = Scan(name=name, views=folds.views)
+        seen = Scan(name=name, views=views)
         rows.append(bench.measure(name, name, test_set, of_patients(images, patients, test_set.name), seen))
-    block = _block(test_set, rows)
-    if not block.measured:
-        return block
-    pooled = sorted((one for row in block.measured for one in row.judgements), key=lambda one: one.name)
-    views = f", {folds.views} views" if folds.views > 1 else ""
-    name = f"{len(block.measured)} of {folds.count} folds{views}"
-    return Block(test_set, (Measured(name, block.measured[0].bundle, tuple(pooled)),), block.left_out)
+    return _block(test_set, rows)
 
 
 def _block(test_set: TestSet, rows: Sequence[Measured | LeftOut]) -> Block:

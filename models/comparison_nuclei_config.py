@@ -107,8 +107,8 @@ class Folds:
     """Training file, relative to the comparison's."""
     first: str = ""
     """Training file of bundles, one a fold on the same patients, that those of `base` begin with."""
-    views: int = 1
-    """Mirrored views that the networks answer from, as a mean, where they are tuned and where they are tested."""
+    views: tuple[int, ...] = (1,)
+    """Mirrored views that the networks answer from, as a mean: a row for each number. They are tuned with one."""
 
     def __post_init__(self) -> None:
         if self.count < 2:

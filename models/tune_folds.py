@@ -55,13 +55,13 @@ def look(comparison: NucleiComparison, folds: Folds, data_root: Path, work: Path
     for fold, patients in enumerate(fold_patients(images, folds.count)):
         bundle = find_bundle(work / fold_name(folds, fold))
         left_out = of_patients(images, patients, test_set.name)
-        scenes = tuple(_show(bundle, left_out, device, folds.views))
+        scenes = tuple(_show(bundle, left_out, device))
         found.append(FoldScenes(bundle, tuple(one.patient for one in left_out), scenes))
     return found
 
 
-def _show(bundle: Path, images: Sequence[HeldOut], device: str, views: int) -> Iterator[Scene]:
-    predict = load_predictor(bundle, device, "fp32", views=views)
+def _show(bundle: Path, images: Sequence[HeldOut], device: str) -> Iterator[Scene]:
+    predict = load_predictor(bundle, device, "fp32")
     for image in images:
         one = image.read()
         yield Scene(PART, predict_whole(predict, one.image), one.labels)
