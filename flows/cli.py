@@ -106,7 +106,7 @@ def run(
         cohort = arrange(slides, out, settings, staging_at(staging, staging_gib), force=force)
         workforce = Workforce.choose(workers, scheduler, settings.cluster)
         outcomes = process_cohort(cohort, workforce, _progress(log_json))
-    except ResourceLost as error:  # the cohort's page could not be written; what is done is done
+    except ResourceLost as error:  # a bucket that gives way before the first slide
         _stop(error, 3, debug)
     except (HistoloomError, ModelError) as error:
         _stop(error, 2, debug)

@@ -11,11 +11,12 @@ import typer
 
 if TYPE_CHECKING:
     from flows.inbox import Look
+    from pipeline.errors import HistoloomError
 
 
 def watch(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that slides arrive in.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder for results, as of histoloom run.")],
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder that slides arrive in.")],
+    out: Annotated[str, typer.Option("--out", help="Folder for results, as of histoloom run.")],
     config: Annotated[Path | None, typer.Option(help="TOML with the settings of histoloom run.")] = None,
     every: Annotated[float, typer.Option(min=1, help="Seconds from one look to the next.")] = 60.0,
     settle: Annotated[float, typer.Option(min=0, help="Seconds without a change that make a slide whole.")] = 30.0,
@@ -32,6 +33,7 @@ def watch(
     from flows.inbox import Policy
     from flows.inbox_book import Book
     from flows.inbox_folder import FolderInbox
+    from flows.places import local_folder
     from flows.progress import Bars, JsonLines
     from flows.watching import InProcess, look_and_report
     from flows.watching import watch as keep_watching
@@ -42,9 +44,10 @@ def watch(
 
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        cohort = Cohort((), out, read_config(config) if config else CohortConfig())
+        cohort = Cohort((), local_folder(out), read_config(config) if config else CohortConfig())
         prepare(cohort)
-        inbox, book, policy = FolderInbox(folder, out), Book(out), Policy(settle)
+        inbox, book = FolderInbox(local_folder(folder), cohort.out), Book(cohort.out)
+        policy = Policy(settle)
         for name in book.retry_failed() if retry_failed else ():
             print(f"another try: {name}")
         workforce = Workforce.choose(workers, scheduler, cohort.config.cluster)
@@ -55,7 +58,7 @@ def watch(
                 _tell(found)
                 if not found.handed:
                     return
-            keep_watching(inbox, book, hands, policy, every, _tell)
+            keep_watching(inbox, book, hands, policy, every, _tell, _warn)
     except (HistoloomError, ModelError) as error:
         print(error, file=sys.stderr)
         raise typer.Exit(2) from None
@@ -68,6 +71,10 @@ def watch(
 def _interrupt(*_: object) -> None:
     """A service that is told to end ends like one that a person stops: the slide at work costs no try."""
     raise KeyboardInterrupt
+
+
+def _warn(passing: HistoloomError) -> None:
+    print(f"{passing}\nLooking again later.", file=sys.stderr, flush=True)
 
 
 def _tell(found: Look) -> None:

@@ -16,11 +16,14 @@ from flows.slide import SlideTask, process_slide
 from models.errors import ModelError
 from pipeline.config import CohortConfig
 from pipeline.disk import as_disk_full
-from pipeline.errors import ConfigError, DiskFull, HistoloomError, ResourceLost, SlideError, Unforeseen
+from pipeline.errors import ConfigError, HistoloomError, ResourceLost, SlideError, StorageRefused, Unforeseen
 from pipeline.object_url import ObjectUrl, Place, parse_place
 from pipeline.output import SlideOutput, tidy
 from pipeline.schedule import Workers, Workforce
 from pipeline.staging import Staging
+
+PAGES = "cohort.parquet"
+"""Stands for the cohort's table and page among its outcomes, where they could not be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +98,7 @@ def process_cohort(
     with Workers(workforce) as workers, progress:
         for path, name in _named(cohort.slides):
             outcomes.append((attempt or try_slide)(cohort, path, name, workers, progress))
-    try:
-        write_pages(cohort)
-    except DiskFull as error:  # that its table cannot be written is no more news where slides failed of the same
-        if not any(outcome.error for outcome in outcomes):
-            raise
-        progress.slide("cohort.parquet", "failed", reason=error.what, cure=error.cure)
+    outcomes += try_pages(cohort, progress)
     tidy(cohort.out)
     return outcomes
 
@@ -116,6 +114,19 @@ def prepare(cohort: Cohort) -> None:
 
         refuse_unreachable(cohort.published)
     choose_networks(replace(cohort.config.slide, sr="none"), factor=1)
+
+
+def try_pages(cohort: Cohort, progress: Progress) -> list[SlideOutcome]:
+    """Write the cohort's table and page; what a night has done is not lost to a full disk or to expired credentials.
+
+    Returns an outcome of their own where they cannot be written.
+    """
+    try:
+        write_pages(cohort)
+    except (ResourceLost, StorageRefused) as error:
+        progress.slide(PAGES, "failed", reason=error.what, cure=error.cure)
+        return [SlideOutcome(PAGES, cohort.place, error=error)]
+    return []
 
 
 def write_pages(cohort: Cohort) -> None:
@@ -137,9 +148,7 @@ def try_slide(cohort: Cohort, path: Place, name: str | None, workers: Workers, p
         msg = f"{path}: another slide of this cohort is called {name} too; their results would meet in one folder"
         error = SlideError(msg, "Rename one of the files, or run it into another --out.")
         progress.slide(name, "failed", reason=error.what, cure=error.cure)
-        output = SlideOutput(cohort.out, f"{name}~{path_digest(path)}")
-        output.fail(path, error)
-        _tell_failure(cohort, output, error)
+        tell_failure(cohort, SlideOutput(cohort.out, f"{name}~{path_digest(path)}"), path, error)
         return SlideOutcome(name, path, error=error)
     output = SlideOutput(cohort.out, name)
     failure: HistoloomError
@@ -161,9 +170,7 @@ def try_slide(cohort: Cohort, path: Place, name: str | None, workers: Workers, p
             "This is a fault of histoloom: run the command again with --debug and report what it prints.",
         )
         failure.__cause__ = error
-    with suppress(OSError):  # a full disk is no reason to lose the other slides
-        output.fail(path, failure)
-    _tell_failure(cohort, output, failure)
+    tell_failure(cohort, output, path, failure)
     progress.slide(name, "failed", reason=failure.what, cure=failure.cure)
     return SlideOutcome(name, path, error=failure)
 
@@ -176,7 +183,10 @@ def _process(task: SlideTask, published: ObjectUrl | None, workers: Workers, pro
     return process_and_publish(task, published, workers, progress)
 
 
-def _tell_failure(cohort: Cohort, output: SlideOutput, failure: HistoloomError) -> None:
+def tell_failure(cohort: Cohort, output: SlideOutput, path: Place, failure: HistoloomError) -> None:
+    """Write down why a slide failed, here and where its results would be published."""
+    with suppress(OSError):  # a full disk is no reason to lose the other slides
+        output.fail(path, failure)
     if cohort.published:
         from flows.publishing import publish_failure
 

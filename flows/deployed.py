@@ -35,7 +35,13 @@ class Deployed:
         """See `Hands`."""
         run_deployment(
             self.deployment,
-            parameters={**self.parameters, "slide": order.source, "name": order.name, "out": str(self.out)},
+            parameters={
+                **self.parameters,
+                "slide": order.source,
+                "name": order.name,
+                "out": str(self.out),
+                "pages": False,  # whoever hands slides over writes them
+            },
             flow_run_name=order.name,
             idempotency_key=self.key(order),
             timeout=0,
@@ -53,17 +59,19 @@ class Deployed:
         return _outcome(runs[0].state, written) if runs else Outcome(Fate.UNHEARD)
 
     def key(self, order: Order) -> str:
-        """One for each slide, results folder and try."""
+        """One for each slide, results folder, entry in its book, and try."""
         where = hashlib.sha256(str(self.out.resolve()).encode()).hexdigest()[:12]
-        return f"histoloom-{where}-{order.identity}-{order.attempt}"
+        return "-".join(
+            ["histoloom", where, order.identity, *([order.token] if order.token else []), str(order.attempt)]
+        )
 
 
 def _outcome(state: State[Any] | None, written: Outcome | None) -> Outcome:
     if state is None or not state.is_final():
         return Outcome(Fate.RUNNING)
     said = state.message or state.name or ""
-    if state.type is StateType.COMPLETED:
-        return Outcome(Fate.DONE)
+    if state.type is StateType.COMPLETED:  # or else its results would have been found
+        return Outcome(Fate.LOST, "its run completed, but its results are not there")
     if state.type is StateType.CRASHED:
         return Outcome(Fate.LOST, said)
     if state.type is StateType.CANCELLED:

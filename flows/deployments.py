@@ -10,7 +10,6 @@ The parameters of flows are described as Prefect reads them: their docstrings be
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,13 +18,23 @@ from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed, Failed
 
 from flows.artifacts import show_cohort, show_slide
-from flows.cohort import Cohort, SlideOutcome, arrange, bound_for, prepare, process_cohort, try_slide, write_pages
+from flows.cohort import (
+    Cohort,
+    SlideOutcome,
+    arrange,
+    bound_for,
+    prepare,
+    process_cohort,
+    tell_failure,
+    try_pages,
+    try_slide,
+)
 from flows.deployed import Deployed
 from flows.inbox import Policy
 from flows.inbox_book import Book
 from flows.inbox_folder import FolderInbox
-from flows.parameters import FolderName, Minutes, Processes, Settings, Slides, Text, chosen_config, local_folder
-from flows.places import place_name
+from flows.parameters import FolderName, Minutes, Processes, Settings, Slides, Text, chosen_config
+from flows.places import local_folder, place_name
 from flows.progress import Progress, Quiet
 from flows.slots import place_of_work, slot
 from flows.watching import look_and_report
@@ -76,7 +85,7 @@ def process_slide_task(
 class SlideAsTask:
     """Works on one slide of a cohort as a task; whatever ends it, the cohort goes on."""
 
-    scheduler: str | None = None
+    workforce: Workforce
     timeout_minutes: float | None = None
     results_url: str | None = None
 
@@ -85,7 +94,7 @@ class SlideAsTask:
     ) -> SlideOutcome:
         """See `flows.cohort.Attempt`."""
         work = process_slide_task.with_options(timeout_seconds=self.timeout_minutes and 60 * self.timeout_minutes)
-        with slot(place_of_work(cohort.config.of(name or place_name(path)), self.scheduler)):
+        with slot(place_of_work(cohort.config.slide, self.workforce)):
             state = work(cohort, path, name, workers, progress, return_state=True)
         result = state.result(raise_on_failure=False)
         if isinstance(result, SlideOutcome):
@@ -94,8 +103,7 @@ class SlideAsTask:
             return result
         if not isinstance(result, HistoloomError):
             result = self._unsaid(path, state)
-            with suppress(OSError):  # a full disk is no reason to lose the other slides
-                SlideOutput(cohort.out, name or place_name(path)).fail(path, result)
+            tell_failure(cohort, SlideOutput(cohort.out, name or place_name(path)), path, result)
         return SlideOutcome(name or place_name(path), path, error=result)
 
     def _unsaid(self, path: Place, state: State[Any]) -> SlideError:
@@ -135,8 +143,9 @@ def cohort(
         results_url: Where the folder `out` is served, for links to reports.
     """
     order = arrange(slides, out, chosen_config(settings, config), force=force)
-    attempt = SlideAsTask(scheduler, slide_timeout_minutes, results_url)
-    outcomes = process_cohort(order, Workforce.choose(workers, scheduler, order.config.cluster), RunLog(), attempt)
+    workforce = Workforce.choose(workers, scheduler, order.config.cluster)
+    attempt = SlideAsTask(workforce, slide_timeout_minutes, results_url)
+    outcomes = process_cohort(order, workforce, RunLog(), attempt)
     show_cohort(order, results_url)
     return _conclude(order.place, outcomes)
 
@@ -153,6 +162,7 @@ def slide(
     force: bool = False,
     slide_timeout_minutes: Minutes | None = None,
     results_url: Text | None = None,
+    pages: bool = True,
 ) -> State[Any]:
     """Work on one slide; Failed, with the reason, when it failed.
 
@@ -167,15 +177,16 @@ def slide(
         force: Start over instead of going on where the last run stopped.
         slide_timeout_minutes: If it takes longer it has failed; what it has done stays done.
         results_url: Where the folder `out` is served, for links to reports.
+        pages: Whether to write the cohort's table and page anew; of many slides at once, each reads what all have done.
     """
     path = parse_place(slide)
     order = bound_for(out, (path,), chosen_config(settings, config), force=force)
     prepare(order)
-    attempt = SlideAsTask(scheduler, slide_timeout_minutes, results_url)
-    with Workers(Workforce.choose(workers, scheduler, order.config.cluster)) as crew:
+    workforce = Workforce.choose(workers, scheduler, order.config.cluster)
+    attempt = SlideAsTask(workforce, slide_timeout_minutes, results_url)
+    with Workers(workforce) as crew:
         outcome = attempt(order, path, name or place_name(path), crew, RunLog())
-    write_pages(order)
-    return _conclude(order.place, [outcome])
+    return _conclude(order.place, [outcome, *(try_pages(order, RunLog()) if pages else [])])
 
 
 @flow(

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flows.devices import uses_cuda
 from pipeline.budget import Estimate, Machine, NetworkNeed, estimate, folder_bytes, refuse_what_does_not_fit
-from pipeline.budget_config import Budget, show_size
-from pipeline.schedule import Workforce
+from pipeline.budget_config import Budget, read_size, show_size
+from pipeline.cluster_config import Cluster, CudaProcesses, KubernetesPods, SlurmJobs
+from pipeline.schedule import Workforce, count_cores
 
 if TYPE_CHECKING:
     from flows.networks import ChosenNetworks
@@ -21,13 +24,16 @@ if TYPE_CHECKING:
 # Multiply-adds a second and core of fp32 convolutions as these networks have them, and of an accelerator.
 _CPU_MULTIPLY_ADDS_PER_S, _CUDA_MULTIPLY_ADDS_PER_S = 20e9, 5e12
 
+# Of a worker that somebody else started.
+_UNKNOWN_THREADS, _UNKNOWN_BYTES = 8, 2**62
+
 
 def needs_of(networks: ChosenNetworks, *, cuda: bool) -> Mapping[str, NetworkNeed]:
     """Network name, as the recipe has it, to what it takes."""
     from models.footprint import footprint
 
     needs = {}
-    for card in networks.cards:
+    for card in (*networks.sr, *([networks.nuclei] if networks.nuclei else []), *networks.classifiers):
         found = footprint(card)
         at_once = found.at_once_cuda if cuda else found.at_once_cpu
         views = networks.loaders["nuclei"].views if card == networks.nuclei else 1
@@ -46,18 +52,41 @@ def needs_of(networks: ChosenNetworks, *, cuda: bool) -> Mapping[str, NetworkNee
 
 
 def machine_of(workforce: Workforce, *, cuda: bool) -> Machine:
-    """Where the work will run: this machine, or one worker elsewhere, whose memory nobody knows here."""
-    cores = len(os.sched_getaffinity(0))
-    memory = _memory_bytes()
-    if workforce.scheduler is not None or (workforce.cluster and workforce.cluster.kind in ("slurm", "kubernetes")):
-        processes, threads, memory = 1, workforce.cluster.threads if workforce.cluster else 1, 2**62
-    elif workforce.cluster:
-        processes, threads = max(1, workforce.cluster.workers), workforce.cluster.threads
+    """Where the work will run: this machine, or one of the workers elsewhere."""
+    if workforce.elsewhere:
+        return _worker_elsewhere(workforce.cluster, cuda=cuda)
+    cores, cluster = count_cores(), workforce.cluster
+    if cluster:
+        processes, threads = _count_processes(cluster), cluster.threads
     else:
         processes = max(1, workforce.processes)
         threads = 1 if workforce.processes == 0 else max(1, cores // processes)
-    speed = _CUDA_MULTIPLY_ADDS_PER_S if cuda else _CPU_MULTIPLY_ADDS_PER_S * max(1, cores // processes)
-    return Machine(processes, threads, memory, speed, cuda)
+    return Machine(processes, threads, _memory_bytes(), _speed(max(1, cores // processes), cuda=cuda), cuda)
+
+
+def _worker_elsewhere(cluster: Cluster | None, *, cuda: bool) -> Machine:
+    """One worker with a machine of its own, and how many there are; of those that others started nothing is known."""
+    if isinstance(cluster, SlurmJobs | KubernetesPods):
+        memory = read_size(_in_units_of_our_own(cluster.memory), "[cluster] memory") or _UNKNOWN_BYTES
+        return Machine(1, cluster.threads, memory, _speed(cluster.cores, cuda=cuda), cuda, cluster.workers)
+    return Machine(1, _UNKNOWN_THREADS, _UNKNOWN_BYTES, _speed(_UNKNOWN_THREADS, cuda=cuda), cuda)
+
+
+def _in_units_of_our_own(size: str) -> str:
+    """Kubernetes writes 16Gi, SLURM also 16G; both mean GiB."""
+    return re.sub(r"(?i)^([\d.]+)\s*([KMGT])i?$", lambda found: f"{found[1]}{found[2].upper()}iB", size.strip())
+
+
+def _count_processes(cluster: Cluster) -> int:
+    if isinstance(cluster, CudaProcesses) and not cluster.workers:
+        from models.device import count_cuda_devices
+
+        return max(1, len(cluster.devices) or count_cuda_devices())
+    return max(1, cluster.workers)
+
+
+def _speed(cores: int, *, cuda: bool) -> float:
+    return _CUDA_MULTIPLY_ADDS_PER_S if cuda else _CPU_MULTIPLY_ADDS_PER_S * cores
 
 
 def _memory_bytes() -> int:
@@ -72,7 +101,7 @@ def look_ahead(
     recipe: Recipe, tissue: TissueMask, networks: ChosenNetworks, config: SlideConfig, workforce: Workforce
 ) -> tuple[Estimate, Machine]:
     """What a slide will take, and where."""
-    cuda = _on_cuda(config) if networks.cards else False
+    cuda = uses_cuda(config, workforce) if networks.cards else False
     machine = machine_of(workforce, cuda=cuda)
     return estimate(recipe, tissue, needs_of(networks, cuda=cuda), machine), machine
 
@@ -93,9 +122,3 @@ def in_words(wanted: Estimate, machine: Machine, at_once: int | None) -> dict[st
     if wanted.vram_bytes:
         words["vram"] = show_size(wanted.vram_bytes)
     return words | ({"batches_at_once": at_once} if at_once else {})
-
-
-def _on_cuda(config: SlideConfig) -> bool:
-    from models.device import choose_device
-
-    return choose_device(config.device).type == "cuda"

@@ -11,6 +11,7 @@ stands in a `Book` in the results folder, and every step can be done again.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -67,6 +68,8 @@ class Order:
     name: str
     source: str
     attempt: int
+    token: str = ""
+    """Of its entry in the book: a slide that is new again is another order, though its contents are the same."""
 
 
 class Fate(Enum):
@@ -210,6 +213,9 @@ class _Watch:
         except HistoloomError as error:
             self.found.unreadable[source] = error.what
             return None
+        except OSError as error:  # not ours to read, or gone again: the other slides have no part in that
+            self.found.unreadable[source] = f"{source}: {error.strerror or error}"
+            return None
         if self.inbox.stamp(source) != seen.stamp:  # it changed while it was read
             self.found.arriving.append(source)
             return None
@@ -221,7 +227,7 @@ class _Watch:
         if entry is None:
             finished = self._finished.get(identity)
             name = finished or self.book.free_name(slide_name(source), identity)
-            entry = Entry(identity, name, source, "done" if finished else "waiting")
+            entry = Entry(identity, name, source, "done" if finished else "waiting", token=uuid.uuid4().hex[:8])
         if source in entry.places:
             return
         if entry.places or entry.state == "done":
@@ -291,4 +297,4 @@ class _Watch:
 
 
 def _order(entry: Entry) -> Order:
-    return Order(entry.identity, entry.name, entry.source, entry.attempt)
+    return Order(entry.identity, entry.name, entry.source, entry.attempt, entry.token)

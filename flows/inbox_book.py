@@ -55,6 +55,8 @@ class Entry:
     """Why it failed, or was lost last."""
     places: tuple[str, ...] = ()
     """Everywhere it was seen, first place first."""
+    token: str = ""
+    """Made when it was written down; another where its file was deleted by hand and it is new again."""
 
     def is_due(self, now_s: float) -> bool:
         """Whether its pause is over."""

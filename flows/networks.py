@@ -9,7 +9,7 @@ from typing import Any
 from models.card import Card, join_cards
 from models.shelf import list_bundles, read_card
 from pipeline.config import SlideConfig
-from pipeline.errors import CannotFeed, ConfigError
+from pipeline.errors import CannotFeed, ConfigError, WorkerDiffers
 from pipeline.stage import Network
 
 
@@ -22,11 +22,20 @@ class BundleLoader:
     precision: str
     blend: float = 0.0
     views: int = 1
+    hashes: tuple[str, ...] = ()
+    """Of the weights: a process that lives on must not keep those that a folder held before."""
 
     def __call__(self) -> Any:
         """The predictor."""
         from models.predict import load_cascade, load_predictor
 
+        for bundle, wanted in zip(self.bundles, self.hashes, strict=bool(self.hashes)):
+            found = read_card(bundle).weights_hash(self.blend)
+            if found != wanted:
+                msg = f"{bundle}: other weights here ({found[:12]}) than where the run was started ({wanted[:12]})"
+                raise WorkerDiffers(
+                    msg, "Install the same bundles on every worker and run the command again; it goes on."
+                )
         if len(self.bundles) == 1:
             return load_predictor(self.bundles[0], self.device, self.precision, self.blend, self.views)
         return load_cascade(self.bundles, self.device, self.precision, self.blend)
@@ -84,7 +93,8 @@ def choose_networks(config: SlideConfig, factor: int) -> ChosenNetworks:
         cards = tuple(_card_for(bundle, task) for bundle in bundles)
         blend = config.sr_blend if task == "superresolution" else 0.0
         views = config.nuclei_views if task == "nuclei" else 1
-        loaders[role] = BundleLoader(bundles, config.device, config.precision, blend, views)
+        hashes = tuple(card.weights_hash(blend) for card in cards)
+        loaders[role] = BundleLoader(bundles, config.device, config.precision, blend, views, hashes)
         return cards
 
     sr = _sr_bundles(config.sr, factor)

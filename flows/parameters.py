@@ -8,9 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.config import CohortConfig, read_config
-from pipeline.errors import ConfigError
 from pipeline.ngff import NgffVersion
-from pipeline.object_url import parse_place
 from pipeline.resolution import PLAUSIBLE_MPP
 
 _Mpp = Annotated[float, Field(ge=PLAUSIBLE_MPP[0], le=PLAUSIBLE_MPP[1])]
@@ -56,15 +54,6 @@ Processes = Annotated[int, Field(ge=0, le=1024)]
 Minutes = Annotated[float, Field(gt=0)]
 FolderName = Annotated[str, Field(pattern=r"^[^./\\][^/\\]*$")]
 """Of one folder in another: it leads nowhere else."""
-
-
-def local_folder(text: str) -> Path:
-    """A folder of this machine, or one that all see; ConfigError for a URL, which is no place to look for arrivals."""
-    place = parse_place(text)
-    if not isinstance(place, Path):
-        msg = f"{place}: a bucket cannot be watched, nor hold what a watch has seen"
-        raise ConfigError(msg, "Give folders here; `histoloom run` and the deployments cohort and slide take URLs.")
-    return place
 
 
 def chosen_config(settings: Settings | None, config: str | None) -> CohortConfig:

@@ -64,15 +64,28 @@ def find_slides(patterns: Iterable[str]) -> tuple[Place, ...]:
     return tuple(found)
 
 
+def local_folder(text: str) -> Path:
+    """A folder of this machine, or one that all see; ConfigError for a URL, which is no place to look for arrivals."""
+    place = parse_place(text)
+    if not isinstance(place, Path):
+        msg = f"{place}: a bucket cannot be watched, nor hold what a watch has seen"
+        raise ConfigError(msg, "Give folders here; `histoloom run` and the deployments cohort and slide take URLs.")
+    return place
+
+
 def place_name(place: Place) -> str:
     """What the slide at a place is called: the name of its folder of results."""
     return slide_name(place.name)
 
 
 def staging_at(folder: Path | None = None, slides_gib: float | None = None) -> Staging:
-    """Where slides of object stores lie while they are worked on; by default in the user's cache, at most 100 GiB."""
-    chosen = folder.expanduser() if folder else _cache() / "histoloom"
-    return Staging(chosen.absolute(), 100.0 if slides_gib is None else slides_gib)
+    """Where slides of object stores lie while they are worked on, at most 100 GiB of them by default.
+
+    The folder is `HISTOLOOM_STAGING`, where none is given; without that it is in the user's cache.
+    """
+    named = os.environ.get("HISTOLOOM_STAGING")
+    chosen = folder or (Path(named) if named else _cache() / "histoloom")
+    return Staging(chosen.expanduser().absolute(), 100.0 if slides_gib is None else slides_gib)
 
 
 def _cache() -> Path:

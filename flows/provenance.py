@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flows.devices import device_and_precision
 from flows.networks import ChosenNetworks
 from pipeline.config import SlideConfig
 from pipeline.errors import UnreadableSlide
@@ -18,6 +19,7 @@ from pipeline.secrets import redacted
 
 if TYPE_CHECKING:
     from pipeline.recipe import Recipe
+    from pipeline.schedule import Workforce
     from pipeline.slide import SlideInfo
 
 FORMAT = 1
@@ -72,7 +74,7 @@ def slide_plan(identity: Mapping[str, Any], config: SlideConfig, networks: Chose
     }
 
 
-def computing(config: SlideConfig, networks: ChosenNetworks) -> dict[str, Any]:
+def computing(config: SlideConfig, networks: ChosenNetworks, workforce: Workforce) -> dict[str, Any]:
     """What computes: the device and the versions of what does arithmetic, down to the last bit of a result.
 
     Part of the plan that a folder is begun with, so that the tiles of one slide are all computed alike. Results that
@@ -81,9 +83,7 @@ def computing(config: SlideConfig, networks: ChosenNetworks) -> dict[str, Any]:
     versions = _versions(_ARITHMETIC)
     if not networks.cards:
         return {"versions": versions}
-    from models.predict import resolve_device
-
-    device, precision = resolve_device(config.device, config.precision)
+    device, precision = device_and_precision(config, workforce)
     return {"device": device.partition(":")[0], "precision": precision, "versions": versions}
 
 

@@ -9,7 +9,6 @@ URL/cohort.parquet, report.html     one row a slide, of all runs that published 
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -50,14 +49,14 @@ def process_and_publish(task: SlideTask, out: ObjectUrl, workers: Workers, progr
             finished = _finished_run(out / output.name)
             if finished is not None:
                 refuse_other_question(task, finished, str(out / output.name))
-                if output.finished_run() == finished:  # stopped when all was sent
-                    _forget(output)
+                _forget(output)  # of a run that was stopped when all was sent, or that another machine overtook
+                _clear(out, output.name)
                 progress.slide(output.name, "unchanged")
                 return finished
         with hold_lease(_partial(out, output.name) / "lock.json", owner_of(output.root)) as lease:
             run = process_slide(task, workers, progress)
             sent = publish_slide(output.final, out / output.name, _sent_list(output), lease.check)
-            Bucket(out).delete([(_partial(out, output.name) / "failed.json").key])
+            _clear(out, output.name)
         _forget(output)
     progress.slide(output.name, "published", objects=sent.objects, megabytes=round(sent.bytes / 1e6, 1))
     return run
@@ -164,9 +163,15 @@ def _alone_here(output: SlideOutput) -> Iterator[None]:
         raise StoreBusy(msg, "Wait until it is through, or stop it; then run the same command again.") from error
 
 
+def _clear(out: ObjectUrl, name: str) -> None:
+    """Take back what says that a slide failed, now that it is done."""
+    Bucket(out).delete([(_partial(out, name) / "failed.json").key])
+
+
 def _forget(output: SlideOutput) -> None:
-    """Remove local results that stand in the store."""
-    shutil.rmtree(output.final)
+    """Remove local results, whole or begun, of a slide that stands in the store."""
+    with output.locked():
+        output.discard_all()
     _sent_list(output).unlink(missing_ok=True)
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flows.devices import device_and_precision
 from flows.networks import choose_networks
 from flows.places import staging_at
 from flows.progress import Progress
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from flows.networks import ChosenNetworks
     from pipeline.batch import BatchDone
     from pipeline.recipe import Recipe
-    from pipeline.schedule import Workers
+    from pipeline.schedule import Workers, Workforce
     from pipeline.slide import Slide
     from pipeline.stage import Stage
     from pipeline.tissue import TissueMask
@@ -125,7 +126,7 @@ def _process(task: SlideTask, file: SlideFile, workers: Workers, progress: Progr
     from pipeline.recipe import Recipe
     from pipeline.resolution import choose_factor
     from pipeline.slide import base_source, open_slide
-    from pipeline.workspace import SlideRef, Workspace
+    from pipeline.workspace import SlideRef, Workspace, file_stamp
 
     config, output = task.config, task.output
     with open_slide(file.path, mpp=config.mpp, reader=config.reader) as slide:
@@ -133,7 +134,8 @@ def _process(task: SlideTask, file: SlideFile, workers: Workers, progress: Progr
         level0 = slide.info.frame
         factor = 1 if config.sr == "none" else choose_factor(level0.mpp, config.target_mpp)
         networks = choose_networks(config, factor)
-        ref = SlideRef(file.path, config.mpp, config.reader, _base_mpp(level0.mpp, factor, config, networks))
+        base_mpp = _base_mpp(level0.mpp, factor, config, networks)
+        ref = SlideRef(file.path, config.mpp, config.reader, base_mpp, file_stamp(file.path))
         recipe = Recipe(
             slide=output.name,
             level0=level0,
@@ -149,14 +151,14 @@ def _process(task: SlideTask, file: SlideFile, workers: Workers, progress: Progr
         at_once = allow(output.name, ahead, machine, task.budget, output.partial)
         progress.slide(output.name, "planned", **in_words(ahead, machine, at_once))
         identity = file.identity()
-        plan = slide_plan(identity, config, networks) | {"computing": computing(config, networks)}
+        plan = slide_plan(identity, config, networks) | {"computing": computing(config, networks, workers.workforce)}
         begun = output.begin(plan, force=task.force)
         workspace = Workspace(output.partial, output.name, ref, config.ngff, begun)
         runner = StageRunner(workspace, workers, progress, at_once)
         tissue.save(workspace.tissue_path)
         run = {**describe_run(slide.info, identity, recipe, config), "plan": plan, "estimated": asdict(ahead)}
     findings = _weave(recipe, runner)
-    run |= findings | {"tissue": _tissue_facts(tissue), "devices": _devices(recipe, config)}
+    run |= findings | {"tissue": _tissue_facts(tissue), "devices": _devices(recipe, config, workers.workforce)}
     return _finish(output, run, runner)
 
 
@@ -220,13 +222,11 @@ def _tissue_facts(tissue: TissueMask) -> dict[str, float]:
     return {"area_mm2": tissue.area_um2 / 1e6, "share": tissue.share(tissue.frame.box, tissue.frame)}
 
 
-def _devices(recipe: Recipe, config: SlideConfig) -> dict[str, dict[str, str]]:
+def _devices(recipe: Recipe, config: SlideConfig, workforce: Workforce) -> dict[str, dict[str, str]]:
     """Where each network ran, and how exactly it computed."""
     if not recipe.networks:
         return {}
-    from models.predict import resolve_device
-
-    device, precision = resolve_device(config.device, config.precision)
+    device, precision = device_and_precision(config, workforce)
     return {network.name: {"device": device, "precision": precision} for network in recipe.networks}
 
 

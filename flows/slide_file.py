@@ -48,7 +48,7 @@ def same_slide(place: Place, known: Mapping[str, Any], staging: Staging) -> dict
     """The identity of a slide that is known already; it is fetched and hashed again only if it is another."""
     if isinstance(place, Path):
         return same_file(place, known)
-    if _is_known(place, known):
+    if known.keys() >= set(_IDENTITY) and _is_known(place, known):
         return {key: known[key] for key in _IDENTITY}
     with at_hand(place, staging) as file:
         return file.identity()

@@ -20,12 +20,12 @@ def _state(output: SlideOutput) -> dict[str, Any]:
     begun = read_json(output.partial / "stages.json") or {}
     failure = read_json(output.partial / "failed.json")
     run = output.finished_run()
-    if failure is not None:
+    if run is not None and read_json(output.partial / "plan.json") is None:
+        state = {"state": "done", "counts": run.get("counts", {})}  # whatever was said of an earlier try
+    elif failure is not None:
         state = {"state": "failed", "what": failure.get("what"), "cure": failure.get("cure")}
-    elif output.partial.is_dir():
-        state = {"state": "unfinished"}
     else:
-        state = {"state": "done", "counts": run.get("counts", {}) if run else {}}
+        state = {"state": "unfinished"}
     return {"slide": output.name, **state, "stages": [_stage(output, name, record) for name, record in begun.items()]}
 
 

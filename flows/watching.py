@@ -17,10 +17,9 @@ from flows.inbox import Fate, Hands, Inbox, Look, Order, Outcome, Policy, look
 from flows.inbox_book import Book
 from flows.progress import Progress
 from pipeline.cohort import write_cohort
+from pipeline.errors import ConfigError, HistoloomError, ResourceLost
 from pipeline.output import SlideOutput, read_json
 from pipeline.schedule import Workers
-
-_WORTH_ANOTHER_TRY = {"ResourceLost", "StoreBusy"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +33,8 @@ class InProcess:
 
     def hand(self, order: Order) -> None:
         """See `Hands`."""
+        # What is said of an earlier try is not to be taken for word of this one.
+        (SlideOutput(self.cohort.out, order.name).partial / "failed.json").unlink(missing_ok=True)
         try_slide(self.cohort, Path(order.source), order.name, self.workers, self.progress)
 
     def outcome(self, order: Order) -> Outcome:
@@ -51,16 +52,29 @@ def written_outcome(out: Path, name: str) -> Outcome | None:
     failure = read_json(output.partial / "failed.json")
     if failure is None:
         return None
-    fate = Fate.LOST if failure.get("error") in _WORTH_ANOTHER_TRY else Fate.FAILED
+    fate = Fate.LOST if failure.get("may_pass") else Fate.FAILED
     return Outcome(fate, str(failure.get("what", "")))
 
 
-def watch(inbox: Inbox, book: Book, hands: Hands, policy: Policy, every_s: float, tell: Callable[[Look], None]) -> None:
-    """Look every `every_s` seconds, and at once again after work, until a person or the system ends the process."""
+def watch(
+    inbox: Inbox, book: Book, hands: Hands, policy: Policy, every_s: float, tell: Callable[[Look], None],
+    warn: Callable[[HistoloomError], None],
+) -> None:  # fmt: skip
+    """Look every `every_s` seconds, and at once again after work, until a person or the system ends the process.
+
+    The first look must go well; later ones may fail of what passes, and `warn` is told.
+    """
+    inbox.look()
     while True:
-        found = look_and_report(inbox, book, hands, policy)
-        tell(found)
-        if not found.handed:
+        handed = False
+        try:
+            found = look_and_report(inbox, book, hands, policy)
+        except (ConfigError, ResourceLost) as passing:  # the inbox unmounted for a while, a disk full for a while
+            warn(passing)
+        else:
+            tell(found)
+            handed = bool(found.handed)
+        if not handed:
             time.sleep(every_s)
 
 

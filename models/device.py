@@ -7,6 +7,11 @@ import torch
 from models.errors import DeviceError
 
 
+def count_cuda_devices() -> int:
+    """How many GPUs this process may use."""
+    return torch.cuda.device_count()
+
+
 def choose_device(wanted: str) -> torch.device:
     """Return the device that a word names; `auto` is the first CUDA device, else the CPU.
 

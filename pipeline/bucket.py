@@ -185,6 +185,10 @@ class Bucket:
             raise _translated(error, self._root / key, deed) from None
 
 
+# obstore's, of credentials that cannot be had any more, or are not enough; they may come without a status.
+_NOT_LET_IN = {"UnauthenticatedError", "PermissionDeniedError"}
+
+
 def _translated(error: Exception, url: ObjectUrl, deed: str) -> HistoloomError:
     status, code = (found[1] if found else "" for found in (_STATUS.search(str(error)), _CODE.search(str(error))))
     answer = " ".join(part for part in (status, code) if part)
@@ -192,7 +196,7 @@ def _translated(error: Exception, url: ObjectUrl, deed: str) -> HistoloomError:
         return StorageRefused(
             f"{url}: there is no bucket {url.bucket}", f"Check its name; for other stores than AWS's, see {_HOW_TO}."
         )
-    if status in {"401", "403"} or code == "InvalidAccessKeyId":
+    if status in {"401", "403"} or code == "InvalidAccessKeyId" or type(error).__name__ in _NOT_LET_IN:
         return StorageRefused(
             f"{url}: refused ({answer}) when {deed}", f"Check the credentials and what they allow; see {_HOW_TO}."
         )
@@ -254,8 +258,8 @@ def _s3_settings(url: ObjectUrl) -> dict[str, Any]:
     found: dict[str, Any] = {"endpoint": endpoint} if endpoint else {}
     if os.environ.get("AWS_SKIP_SIGNATURE", "").lower() in {"1", "true"}:
         return found
-    session = _session(url)
-    if session.get_credentials() is None:
+    session, credentials = _session(url)
+    if credentials is None:
         msg = f"{url}: no credentials for S3 found"
         raise StorageRefused(msg, f"Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; see {_HOW_TO}.")
     from obstore.auth.boto3 import Boto3CredentialProvider
@@ -264,7 +268,7 @@ def _s3_settings(url: ObjectUrl) -> dict[str, Any]:
     return found | {"credential_provider": Boto3CredentialProvider(session), "region": region}
 
 
-def _session(url: ObjectUrl) -> Any:
+def _session(url: ObjectUrl) -> tuple[Any, Any]:
     try:
         import boto3
         from botocore.exceptions import BotoCoreError
@@ -272,7 +276,8 @@ def _session(url: ObjectUrl) -> Any:
         msg = f"{url}: credentials for S3 need a package that is not installed ({error.name})"
         raise ConfigError(msg, "Install it: pip install 'histoloom[cloud]'.") from error
     try:
-        return boto3.Session()
-    except BotoCoreError as error:  # a profile that is not there, a file that cannot be read
+        session = boto3.Session()
+        return session, session.get_credentials()
+    except BotoCoreError as error:  # half of a pair of keys, a profile that is not there, a file that cannot be read
         msg = f"{url}: the AWS settings cannot be used ({type(error).__name__})"
         raise StorageRefused(msg, "Check AWS_PROFILE and ~/.aws; `aws sts get-caller-identity` tells more.") from None

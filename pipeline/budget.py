@@ -9,10 +9,11 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from pipeline.budget_config import Budget, show_size
-from pipeline.errors import OverBudget
+from pipeline.errors import DiskFull, OverBudget
 from pipeline.grid import TileGrid
 from pipeline.ingest import tiles_near
 from pipeline.recipe import Recipe
@@ -65,6 +66,8 @@ class Machine:
     multiply_adds_per_s: float
     """Of one process's networks."""
     cuda: bool = False
+    count: int = 1
+    """So many machines like this one share the work; memory is reckoned for each."""
 
     @property
     def at_once(self) -> int:
@@ -191,7 +194,7 @@ def _seconds(recipe: Recipe, tissue: TissueMask, needs: Mapping[str, NetworkNeed
         patches = tissue.area_um2 / (judge.stride_px * judge.frame.mpp) ** 2
         arithmetic += patches * judge.network.field_px**2 * needs[judge.network.name].multiply_adds_per_px
     plain = pixels / (_PLAIN_MP_S * 1e6 * machine.at_once)
-    return plain + arithmetic / (machine.multiply_adds_per_s * machine.processes)
+    return (plain + arithmetic / (machine.multiply_adds_per_s * machine.processes)) / machine.count
 
 
 def _seen(owned_px: float, core_px: int, halo_px: int) -> float:
@@ -202,14 +205,16 @@ def _seen(owned_px: float, core_px: int, halo_px: int) -> float:
 def refuse_what_does_not_fit(
     name: str, wanted: Estimate, machine: Machine, budget: Budget, out: Path, held_bytes: int = 0
 ) -> int | None:
-    """How many batches may run at once so that memory suffices; None for as many as there are threads.
+    """How many batches may run at once on a machine so that memory suffices; None for as many as it has threads.
 
     `held_bytes` is what an interrupted run of this slide has written already.
 
     Raises
     ------
+    DiskFull
+        with the figures, if the disk has not enough room now
     OverBudget
-        with the figures, if disk or memory would not do
+        with the figures, if memory would not do, or disk as far as `budget` allows
     """
     _refuse_disk(name, wanted, budget, out, held_bytes)
     allowed = min(budget.max_memory_bytes or machine.memory_bytes, machine.memory_bytes)
@@ -227,15 +232,35 @@ def _refuse_disk(name: str, wanted: Estimate, budget: Budget, out: Path, held_by
     free = shutil.disk_usage(out).free
     if more > free:
         msg = f"{name}: its results want about {show_size(more)}; {show_size(free)} are free at {out}"
-        raise OverBudget(msg, "Make room there or give another --out, then run the same command again.")
+        cure = (
+            "Make room there or give another --out (--staging, where results go to a URL), then run the same command."
+        )
+        raise DiskFull(msg, cure)
     if budget.max_disk_bytes is not None:
-        used = folder_bytes(out)
+        used = _held_bytes(out)
         if used + more > budget.max_disk_bytes:
             msg = (
                 f"{name}: its results want about {show_size(more)}; {out} holds {show_size(used)} of the "
                 f"{show_size(budget.max_disk_bytes)} that --max-disk allows"
             )
             raise OverBudget(msg, "Allow more, move finished slides away, or run this one into another --out.")
+
+
+def _held_bytes(out: Path) -> int:
+    """Bytes of a folder of results; whole results, which do not change any more, are counted once a process."""
+    total = 0
+    for entry in out.iterdir():
+        mark = entry / "run.json"
+        if mark.is_file():
+            total += _bytes_of_whole(entry, mark.stat().st_mtime_ns)
+        else:
+            total += folder_bytes(entry) if entry.is_dir() else entry.stat().st_size
+    return total
+
+
+@lru_cache(maxsize=65_536)
+def _bytes_of_whole(folder: Path, _marked_ns: int) -> int:
+    return folder_bytes(folder)
 
 
 def folder_bytes(folder: Path) -> int:

@@ -12,6 +12,8 @@ from pipeline.errors import ConfigError, WorkersLost
 # Any free port: another run may go on on this machine.
 _DASHBOARD = ":0"
 
+_LIBRARIES = {"cuda": "dask_cuda", "slurm": "dask_jobqueue", "kubernetes": "dask_kubernetes.operator"}
+
 
 def start_cluster(cluster: Cluster) -> Any:
     """A dask cluster that has been asked for its workers; they may still be on their way.
@@ -44,6 +46,13 @@ def start_cluster(cluster: Cluster) -> Any:
         raise WorkersLost(msg, "See to that, or leave [cluster] out to work on this machine.") from error
 
 
+def require_library(cluster: Cluster) -> None:
+    """Raise ConfigError where the library that starts clusters of this kind is not installed."""
+    library = _LIBRARIES.get(cluster.kind)
+    if library is not None:
+        _import(library, cluster)
+
+
 def local_cluster(processes: int, threads: int) -> Any:
     """Processes of this machine, or the threads of this one where `processes` is 1."""
     import dask
@@ -66,7 +75,7 @@ def _local(cluster: LocalProcesses) -> Any:
 
 
 def _cuda(cluster: CudaProcesses) -> Any:
-    library = _import("dask_cuda", cluster)
+    library = _import(_LIBRARIES[cluster.kind], cluster)
     return library.LocalCUDACluster(
         CUDA_VISIBLE_DEVICES=",".join(cluster.devices) or None,
         n_workers=cluster.workers or None,
@@ -77,12 +86,13 @@ def _cuda(cluster: CudaProcesses) -> Any:
 
 
 def _slurm(cluster: SlurmJobs) -> Any:
-    library = _import("dask_jobqueue", cluster)
+    library = _import(_LIBRARIES[cluster.kind], cluster)
     if which("sbatch") is None:  # jobs are submitted in the background, where nobody would hear of it
         msg = "there is no sbatch on this machine"
         raise FileNotFoundError(msg)
     started = library.SLURMCluster(**slurm_options(cluster))
-    started.scale(jobs=cluster.workers)
+    # Not `scale`: a job that reached its walltime would have no successor.
+    started.adapt(minimum_jobs=cluster.workers, maximum_jobs=cluster.workers)
     return started
 
 
@@ -107,13 +117,13 @@ def slurm_options(cluster: SlurmJobs) -> dict[str, Any]:
 
 
 def _kubernetes(cluster: KubernetesPods) -> Any:
-    operator = _import("dask_kubernetes.operator", cluster)
+    operator = _import(_LIBRARIES[cluster.kind], cluster)
     return operator.KubeCluster(custom_cluster_spec=kubernetes_spec(cluster), namespace=cluster.namespace)
 
 
 def kubernetes_spec(cluster: KubernetesPods) -> dict[str, Any]:
     """The `DaskCluster` resource that the operator makes pods of."""
-    operator = _import("dask_kubernetes.operator", cluster)
+    operator = _import(_LIBRARIES[cluster.kind], cluster)
     limits = {"cpu": str(cluster.cores), "memory": cluster.memory}
     if cluster.gpus:
         limits["nvidia.com/gpu"] = str(cluster.gpus)

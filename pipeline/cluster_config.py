@@ -116,17 +116,17 @@ def read_cluster(table: object, where: str) -> Cluster:
         msg = f"{where}: [cluster] of kind {kind.kind} lacks {', '.join(missing)}"
         raise ConfigError(msg, f"Settings are: {', '.join(sorted(known))}.")
     hints = get_type_hints(kind)
-    return kind(**{name: _checked(name, value, hints[name], where) for name, value in given.items()})
+    return kind(**{name: _checked(kind, name, value, hints[name], where) for name, value in given.items()})
 
 
-def _checked(name: str, value: Any, hint: Any, where: str) -> Any:
+def _checked(kind: type[Cluster], name: str, value: Any, hint: Any, where: str) -> Any:
     """A TOML value as the field wants it."""
     texts = tuple[str, ...]
     if hint == texts and isinstance(value, list) and all(isinstance(entry, (str, int)) for entry in value):
         return tuple(map(str, value))
     if hint == Mapping[str, str] and isinstance(value, dict) and all(isinstance(to, str) for to in value.values()):
         return dict(value)
-    least = 0 if name in ("workers", "gpus") else 1
+    least = 0 if name == "gpus" or (name == "workers" and kind is CudaProcesses) else 1
     if hint is int and type(value) is int and value >= least:
         return value
     if hint is float and type(value) in (int, float) and 0 < value < float("inf"):

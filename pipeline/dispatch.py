@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from itertools import islice
 from queue import Empty, SimpleQueue
@@ -42,6 +41,8 @@ class Limits:
 
     most_in_flight: int | None = None
     """Batches at any time, where fewer than two a thread are wanted: each holds its pixels in memory."""
+    of_each_worker: bool = False
+    """Whether `most_in_flight` is of every worker, as each has memory of its own."""
     patience_s: float = 60.0
     """How long to wait for a worker when there is none."""
 
@@ -56,7 +57,7 @@ class Dispatch:
         self._limits = limits
         self._waiting: dict[Any, Batch] = {}
         self._finished: SimpleQueue[Any] = SimpleQueue()
-        self._threads = 0
+        self._threads = self._workers = 0
         self._looked_s = self._crewed_s = time.monotonic()
 
     def run(self, batches: Iterator[Batch], on_done: OnDone) -> None:
@@ -86,7 +87,8 @@ class Dispatch:
     @property
     def _most_in_flight(self) -> int:
         crowd = IN_FLIGHT_PER_THREAD * max(1, self._threads)
-        return min(crowd, self._limits.most_in_flight or crowd)
+        bound = (self._limits.most_in_flight or crowd) * (max(1, self._workers) if self._limits.of_each_worker else 1)
+        return min(crowd, bound)
 
     def _submit(self, batches: Iterator[Batch]) -> None:
         for batch in islice(batches, max(0, self._most_in_flight - len(self._waiting))):
@@ -112,7 +114,7 @@ class Dispatch:
         except Exception as error:
             raise scheduler_lost(address, self._stage) from error
         now = self._looked_s = time.monotonic()
-        self._threads = sum(threads.values())
+        self._threads, self._workers = sum(threads.values()), len(threads)
         if self._threads:
             self._crewed_s = now
         elif now - self._crewed_s > self._limits.patience_s:
@@ -153,7 +155,7 @@ def refuse_strangers(client: Any) -> None:
     """
     module = run_parcel.__module__
     for worker, found in client.run(find_spec, module, on_error="return").items():
-        if not isinstance(found, ModuleSpec):
+        if found is None or isinstance(found, ImportError):  # what else was no answer: batches will show
             msg = f"worker {worker}: not the same installation: it has no {module} of histoloom's"
             raise WorkerDiffers(msg, f"Install the same histoloom on every worker as here. {AGAIN}")
 

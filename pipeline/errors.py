@@ -72,7 +72,7 @@ class ResourceLost(SlideError, OSError):
 
 
 class DiskFull(ResourceLost):
-    """No space is left where results are written; what was committed stays."""
+    """No space is left where results are written, or too little for what is to come; what was committed stays."""
 
 
 class WorkersLost(ResourceLost):
@@ -84,7 +84,7 @@ class BatchEndsWorkers(SlideError, RuntimeError):
 
 
 class OverBudget(SlideError):
-    """What a slide would take, of memory or of disk, is more than there is, or more than is allowed."""
+    """What a slide would take of memory is more than there is, or of memory or disk more than is allowed."""
 
 
 class Unforeseen(SlideError):

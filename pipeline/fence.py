@@ -56,7 +56,7 @@ def alone(folder: Path, wait_s: float = 120.0) -> Iterator[None]:
         if workers of an earlier run are still writing after `wait_s`
     """
     try:
-        handle = os.open(folder / FENCE, os.O_RDONLY)
+        handle = os.open(folder / FENCE, os.O_RDWR)  # NFS locks alone what is open for writing
     except FileNotFoundError:
         yield
         return
@@ -75,8 +75,8 @@ def _acquire(handle: int, folder: Path, deadline: float) -> None:
             if error.errno not in (errno.EAGAIN, errno.EACCES):
                 raise
             if time.monotonic() > deadline:
-                msg = f"{folder}: workers of an earlier run are still writing there"
-                raise StoreBusy(msg, "Wait until they are through, or stop them; then run the command again.") from None
+                msg = f"{folder}: workers are still writing there, of an earlier run or such as do not answer any more"
+                raise StoreBusy(msg, "Wait until they are through, or end them; then run the command again.") from None
             time.sleep(_POLL_S)
         else:
             return

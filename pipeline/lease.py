@@ -43,13 +43,18 @@ TIMES = LeaseTimes()
 _BRISK = Patience(timeout_s=15.0, connect_s=5.0, retries=3, retry_s=30.0)
 
 
+def _awake_or_not_s() -> float:
+    """A clock that goes on while the machine sleeps, as the store's does; where there is none, one that does not."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
 class Lease:
     """The right to write under one slide's prefix. Made by `hold_lease`."""
 
     def __init__(self, bucket: Bucket, url: ObjectUrl, owner: str, times: LeaseTimes) -> None:
         self._bucket, self._url, self._owner, self._times = bucket, url, owner, times
         self._etag = self._take()
-        self._renewed = time.monotonic()
+        self._renewed = _awake_or_not_s()
         self._lost = False
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._renew, name=f"lease of {url}", daemon=True)
@@ -57,7 +62,7 @@ class Lease:
 
     def check(self) -> None:
         """Raise `StoreBusy` unless this is still, for certain, the only writer."""
-        if self._lost or time.monotonic() - self._renewed > self._times.fresh_s:
+        if self._lost or _awake_or_not_s() - self._renewed > self._times.fresh_s:
             msg = f"{self._url}: lost to another process, or not renewed for too long"
             raise StoreBusy(msg, "Run the same command again; it goes on where it stopped.")
 
@@ -66,7 +71,8 @@ class Lease:
         self._over.set()
         self._thread.join()
         with suppress(HistoloomError):  # a lease that stays is taken over later
-            if not self._lost:
+            # It may be another's by now: a store deletes without asking, but replaces on condition.
+            if not self._lost and self._bucket.replace(self._url.key, self._content(), self._etag) is not None:
                 self._bucket.delete([self._url.key])
 
     def _content(self) -> bytes:
@@ -109,7 +115,7 @@ class Lease:
 
     def _renew(self) -> None:
         while not self._over.wait(self._times.renew_s):
-            began = time.monotonic()
+            began = _awake_or_not_s()
             try:
                 etag = self._bucket.replace(self._url.key, self._content(), self._etag)
             except HistoloomError:

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 from pipeline.errors import ConfigError
 
 SCHEMES = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "az": "az", "azure": "az", "abfs": "az", "abfss": "az"}
-_SIGNED = re.compile(r"\?.*=")
+_SIGNED = re.compile(r"(?i)[?&](x-amz-|x-goog-|awsaccesskeyid|signature|sig|se|sv|token|googleaccessid)[\w-]*=")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 
 

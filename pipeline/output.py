@@ -25,7 +25,7 @@ from filelock import FileLock, Timeout
 
 from pipeline.config import SlideConfig
 from pipeline.durable import make_folder, sync_folder, whole_or_absent
-from pipeline.errors import HistoloomError, PlanChanged, StoreBusy
+from pipeline.errors import HistoloomError, PlanChanged, ResourceLost, StoreBusy, StoreError
 from pipeline.fence import FENCE, alone
 from pipeline.object_url import Place
 from pipeline.secrets import redacted
@@ -35,6 +35,16 @@ Plan = Mapping[str, Any]
 
 # Files of a partial folder that are no result.
 _SCAFFOLD = ("ledger", "tissue.npz", "plan.json", "stages.json", "failed.json", FENCE)
+
+
+_RESULTS = {
+    "nuclei.parquet", "nuclei.geojson.gz", "patches.parquet", "preview.png", "report.html", "run.json",
+}  # fmt: skip
+
+
+def is_result(path: str, slide: str) -> bool:
+    """Whether a file of this path, below a slide's folder, can be a result of histoloom."""
+    return path in _RESULTS or path.startswith(f"{slide}.ome.zarr/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +94,17 @@ class SlideOutput:
         """Make the partial folder for a plan, or go on in the one that was begun with the same plan.
 
         Returns what the folder's fence says: only a `Workspace` with these words may write in it.
+
+        Raises
+        ------
+        PlanChanged
+            if it was begun with another plan
+        StoreError
+            if results would take the place of something that is no result, such as the folder of an MRXS slide
         """
+        if self.final.exists() and self.finished_run() is None:
+            msg = f"{self.final}: is there already, and holds no results of histoloom"
+            raise StoreError(msg, "Give another --out, or move that away.")
         begun = read_json(self.partial / "plan.json")
         if begun is None or force:  # what no plan is known of cannot be gone on with
             self._discard()
@@ -108,6 +128,13 @@ class SlideOutput:
                 self.partial.rename(self._beside("old"))
         shutil.rmtree(self._beside("old"), ignore_errors=True)
 
+    def discard_all(self) -> None:
+        """Take whole and partial results away: neither can be taken for the other half, wherever this is stopped."""
+        self._discard()
+        if self.final.exists():
+            self.final.rename(self._beside("old"))
+        shutil.rmtree(self._beside("old"), ignore_errors=True)
+
     def _sweep(self) -> None:
         """Remove what a killed process left half-written, and the failure that this run is to mend."""
         (self.partial / "failed.json").unlink(missing_ok=True)
@@ -122,6 +149,7 @@ class SlideOutput:
         """Write down why the slide failed; what it committed stays for the next run."""
         self.partial.mkdir(parents=True, exist_ok=True)
         failure = {"format": 1, "name": self.name, "path": redacted(str(path)), "error": type(error).__name__}
+        failure["may_pass"] = isinstance(error, (ResourceLost, StoreBusy))
         write_json(self.partial / "failed.json", {**failure, "what": error.what, "cure": error.cure})
 
     def finish(self, run: Mapping[str, Any]) -> None:
@@ -136,6 +164,7 @@ class SlideOutput:
         old = self._beside("old")
         shutil.rmtree(old, ignore_errors=True)
         with alone(self.partial):
+            sweep_drafts(self.partial / f"{self.name}.ome.zarr")  # of workers that died while others went on
             for entry in _SCAFFOLD:
                 path = self.partial / entry
                 shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
@@ -187,5 +216,6 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON file in one step."""
-    with whole_or_absent(path) as draft:
-        draft.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    with whole_or_absent(path) as draft:  # names of files may be bytes that are no text
+        draft.write_text(text, encoding="utf-8", errors="backslashreplace")

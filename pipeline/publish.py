@@ -20,8 +20,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pipeline.bucket import Bucket, ObjectFacts
-from pipeline.errors import ResourceLost, StoreBusy
+from pipeline.errors import ResourceLost, StoreBusy, StoreError
 from pipeline.object_url import ObjectUrl
+from pipeline.output import is_result
 
 DONE_MARK = "run.json"
 _AT_ONCE = 8
@@ -92,14 +93,20 @@ def publish_slide(folder: Path, url: ObjectUrl, sent_list: Path, check: Callable
         where the store gave way, or has not what was sent
     StorageRefused, StoreBusy
         where writing is not allowed, or somebody else wrote
+    StoreError
+        where results would take the place of objects that are none
     """
     bucket, sent = Bucket(url), SentList(sent_list)
     files = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
     mark = files.pop(DONE_MARK)
     there = _there(bucket, url)
     check()
+    older = sorted(there.keys() - files.keys() - {DONE_MARK})
+    foreign = [name for name in older if not is_result(name, folder.name)]
+    if foreign:
+        msg = f"{url / foreign[0]}: is there already and no result of histoloom, the first of {len(foreign)}"
+        raise StoreError(msg, "Give another --out, or move that away.")
     bucket.delete([url.prefix + DONE_MARK] if DONE_MARK in there else [])
-    bucket.delete(url.prefix + name for name in there.keys() - files.keys() - {DONE_MARK})
     missing = [name for name, path in files.items() if not _arrived(sent, name, path, there)]
 
     def send(name: str) -> int:
@@ -109,7 +116,12 @@ def publish_slide(folder: Path, url: ObjectUrl, sent_list: Path, check: Callable
         sent.add(_Sent(name, stat.st_size, stat.st_mtime_ns, etag))
         return stat.st_size
 
+    def remove(name: str) -> None:
+        check()
+        bucket.delete([url.prefix + name])
+
     with ThreadPoolExecutor(_AT_ONCE) as pool:
+        list(pool.map(remove, older))
         sent_bytes = sum(pool.map(send, missing))
     there = _there(bucket, url)
     absent = sorted(name for name, path in files.items() if not _arrived(sent, name, path, there))

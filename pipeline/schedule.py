@@ -48,9 +48,19 @@ class Workforce:
         return cls(cluster=cluster, patience_s=cluster.patience_s)
 
     @property
+    def elsewhere(self) -> bool:
+        """Whether workers have machines of their own."""
+        return self.scheduler is not None or (self.cluster is not None and self.cluster.kind in ("slurm", "kubernetes"))
+
+    @property
     def in_this_thread(self) -> bool:
         """Whether dask has no part in it."""
         return self.processes == 0 and self.scheduler is None and self.cluster is None
+
+
+def count_cores() -> int:
+    """Cores that this process may use: a job of a cluster has fewer than the machine."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Workers:
@@ -62,6 +72,11 @@ class Workers:
         self._client: Any = None
 
     def __enter__(self) -> Self:
+        """Raise ConfigError where what the cluster needs is not installed, before any slide is begun."""
+        if self.workforce.cluster:
+            from pipeline.cluster import require_library
+
+            require_library(self.workforce.cluster)
         return self
 
     def __exit__(
@@ -72,7 +87,8 @@ class Workers:
     def run(self, plan: StagePlan, on_done: OnDone = lambda done: None, most_in_flight: int | None = None) -> None:
         """Run what is left of a plan. The first batch that fails stops the stage; what was committed stays.
 
-        `most_in_flight`, where given, bounds the batches that are worked on at the same time, and so their memory.
+        `most_in_flight`, where given, bounds the batches that are worked on at the same time, and so their memory; of
+        workers that have machines of their own, those of each.
 
         Raises
         ------
@@ -85,7 +101,7 @@ class Workers:
             for batch in plan.left:
                 on_done(run_batch(plan.job, batch))
             return
-        limits = Limits(most_in_flight, self.workforce.patience_s)
+        limits = Limits(most_in_flight, self.workforce.elsewhere, self.workforce.patience_s)
         try:
             if self._client is None:
                 self._client = self._connect()
@@ -112,7 +128,7 @@ class Workers:
         from pipeline.cluster import local_cluster, start_cluster
 
         processes = max(1, self.workforce.processes)
-        threads = max(1, (os.cpu_count() or 1) // processes)
+        threads = max(1, count_cores() // processes)
         cluster = self.workforce.cluster
         return self._stack.enter_context(start_cluster(cluster) if cluster else local_cluster(processes, threads))
 

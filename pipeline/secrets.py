@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 
 _HIDDEN = "***"
 _SHORTEST = 8
@@ -18,10 +19,15 @@ _PARAMETER = re.compile(
 _VARIABLE = re.compile(r"(?i)secret|token|passw|credential|_key$|apikey|connection_string|sas")
 
 
+def _is_place(value: str) -> bool:
+    """Whether a variable names a file that holds a secret, and is none itself; a secret may begin with a slash too."""
+    return value.startswith(("/", "~")) and Path(value).expanduser().exists()
+
+
 def redacted(text: str) -> str:
     """The same text with credentials of URLs, signatures of signed links and values of secret variables hidden."""
     text = _PARAMETER.sub(rf"\1{_HIDDEN}", _USER.sub(rf"\1{_HIDDEN}@", text))
     for name, value in os.environ.items():
-        if len(value) >= _SHORTEST and value in text and _VARIABLE.search(name) and not value.startswith(("/", "~")):
+        if len(value) >= _SHORTEST and value in text and _VARIABLE.search(name) and not _is_place(value):
             text = text.replace(value, _HIDDEN)
     return text

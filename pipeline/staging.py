@@ -154,7 +154,7 @@ def _make_room(staging: Staging, entry: Path, draft: Path, url: ObjectUrl, wante
         raise SlideError(msg, f"Give it room: --staging-gib {-(-wanted_bytes // GIB)} or more.")
     with (staging.folder / "slides.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        entries = sorted((path for path in staging.slides.iterdir() if path != entry), key=_used)
+        entries = sorted((path for path in staging.slides.iterdir() if path != entry and path.is_dir()), key=_used)
         held_bytes = sum(map(_size_bytes, entries))
         for other in entries:
             if held_bytes + wanted_bytes <= most_bytes and shutil.disk_usage(staging.folder).free >= wanted_bytes:
@@ -176,7 +176,7 @@ def _reserve(draft: Path, count: int) -> None:
                 target.truncate(count)
         except OSError as error:
             draft.unlink()
-            if error.errno == errno.ENOSPC:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 msg = f"{draft.parent}: no room on this disk for {_gib(count)}"
                 raise ResourceLost(msg, "Make room there, or name a folder on another disk: --staging DIR.") from error
             raise

@@ -30,6 +30,12 @@ Loader = Callable[[], Predictor]
 """Loads a predictor in the process that calls it: a value that can be pickled, compared and hashed."""
 
 
+def file_stamp(path: Path) -> tuple[int, int]:
+    """Size, and time of the last change in ns, of a file."""
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns
+
+
 @dataclass(frozen=True, slots=True)
 class SlideRef:
     """How to open a slide again, in any process, and at which resolution it is read."""
@@ -38,6 +44,8 @@ class SlideRef:
     mpp: float | None
     reader: Literal["auto", "openslide", "tiffslide"]
     base_mpp: float
+    stamp: tuple[int, int] = (0, 0)
+    """The file's size and time (`file_stamp`): a process that lives on must not read a new file by the old handle."""
 
     def open(self) -> Slide:
         """A new handle."""

@@ -35,7 +35,7 @@ IMPORTED = (distributed, flows.cohort, models.bundle, models.predict, pipeline.g
     pipeline.recipe, pipeline.report)  # fmt: skip
 
 # What says when, how long and with how much memory, not what was found.
-_OF_THE_RUN = ("timings", "peak_rss_bytes", "finished")
+_OF_THE_RUN = ("timings", "peak_rss_bytes", "finished", "estimated")
 
 
 def cut_region(slide: Path, box: Box, path: Path) -> Path:

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from flows.artifacts import artifact_key
 from flows.slots import place_of_work
+from pipeline.cluster_config import CudaProcesses, SlurmJobs
 from pipeline.config import SlideConfig
+from pipeline.schedule import Workforce
 
 
 @given(st.text())
@@ -35,8 +37,16 @@ def test_the_place_of_work_is_the_machines_own_number_of_a_gpu(
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert place_of_work(SlideConfig(device=device), None) == f"slide-on-node1.example.org-{place}"
+    assert place_of_work(SlideConfig(device=device), Workforce()) == f"slide-on-node1.example.org-{place}"
 
 
 def test_with_dask_the_place_of_work_is_the_scheduler() -> None:
-    assert place_of_work(SlideConfig(), "tcp://node1:8786") == "slide-on-node1-8786"
+    assert place_of_work(SlideConfig(), Workforce(scheduler="tcp://node1:8786")) == "slide-on-node1-8786"
+
+
+def test_with_a_cluster_the_place_of_work_is_the_cluster_not_the_machine_that_asks_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "login")
+    assert place_of_work(SlideConfig(), Workforce(cluster=SlurmJobs())) == "slide-on-slurm"
+    assert place_of_work(SlideConfig(), Workforce(cluster=CudaProcesses())) == "slide-on-login-cuda"

@@ -12,7 +12,7 @@ from prefect.states import Failed
 from flows.deployments import cohort, process_slide_task
 from flows.parameters import Settings, chosen_config
 from pipeline.config import SlideConfig
-from pipeline.errors import ConfigError, HistoloomError, NoTissue, ResourceLost, UnreadableSlide
+from pipeline.errors import ConfigError, DiskFull, HistoloomError, NoTissue, ResourceLost, UnreadableSlide
 from tests.flows.prefect_server import Prefect
 
 INGEST_ALONE = {"sr": "none", "nuclei": "none", "classifiers": []}
@@ -39,6 +39,7 @@ def test_settings_stand_above_the_cohorts_file(tmp_path: Path) -> None:
     ("error", "again"),
     [
         (ResourceLost("/data/a.svs: stale file handle"), True),
+        (DiskFull("/out: no space left"), True),
         (UnreadableSlide("/data/a.svs: no slide"), False),
         (NoTissue("/data/a.svs: no tissue found"), False),
         (ConfigError("sr = 'x'"), False),

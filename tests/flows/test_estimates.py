@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +11,15 @@ import pytest
 from PIL import Image
 
 from flows.cohort import Cohort, SlideOutcome, process_cohort
-from flows.estimates import machine_of
+from flows.estimates import machine_of, needs_of
+from flows.networks import choose_networks
 from flows.progress import Quiet
+from models.shelf import CARD_FILE, find_bundle
 from pipeline.budget_config import Budget
-from pipeline.cluster_config import SlurmJobs
+from pipeline.cluster_config import CudaProcesses, KubernetesPods, SlurmJobs
 from pipeline.config import CohortConfig, SlideConfig
 from pipeline.errors import OverBudget
-from pipeline.schedule import Workforce
+from pipeline.schedule import Workforce, count_cores
 from pipeline.synthetic import SyntheticTruth
 
 SIDE_PX = 580
@@ -70,10 +74,30 @@ def test_what_cannot_fit_is_a_row_with_the_figures_and_nothing_is_begun(
     assert begun == {"failed.json"}
 
 
-def test_threads_share_the_cores_of_this_machine_and_not_those_of_another() -> None:
+def test_threads_share_the_cores_of_this_machine() -> None:
     one, serial = machine_of(Workforce(processes=1), cuda=False), machine_of(Workforce(processes=0), cuda=False)
     assert (one.processes, serial.at_once) == (1, 1)
+    assert one.at_once == count_cores()
     assert one.memory_bytes == serial.memory_bytes
-    elsewhere = machine_of(Workforce(cluster=SlurmJobs(workers=100, threads=3)), cuda=True)
-    assert (elsewhere.processes, elsewhere.threads, elsewhere.cuda) == (1, 3, True)
-    assert elsewhere.memory_bytes > one.memory_bytes
+
+
+def test_of_a_cluster_each_worker_is_a_machine_and_many_take_less_time() -> None:
+    elsewhere = machine_of(Workforce(cluster=SlurmJobs(workers=100, threads=3, memory="12G")), cuda=True)
+    assert (elsewhere.processes, elsewhere.threads, elsewhere.cuda, elsewhere.count) == (1, 3, True, 100)
+    assert elsewhere.memory_bytes == 12 * 2**30
+    pods = machine_of(Workforce(cluster=KubernetesPods(image="i", memory="16Gi")), cuda=False)
+    assert (pods.memory_bytes, pods.count) == (16 * 2**30, 1)
+
+
+def test_of_workers_that_others_started_memory_is_not_known() -> None:
+    assert machine_of(Workforce(scheduler="tcp://node1:8786"), cuda=False).memory_bytes > 2**50
+    assert machine_of(Workforce(cluster=CudaProcesses(devices=("0", "1", "5"))), cuda=True).processes == 3
+
+
+def test_two_classifiers_with_the_same_weights_are_both_reckoned_with(tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(find_bundle("idc-hybrid"), copy)
+    card = json.loads((copy / CARD_FILE).read_text("utf-8"))
+    (copy / CARD_FILE).write_text(json.dumps(card | {"name": "copy"}), "utf-8")
+    networks = choose_networks(SlideConfig(nuclei="none", classifiers=("idc-hybrid", str(copy))), factor=1)
+    assert set(needs_of(networks, cuda=False)) == {"idc-hybrid", "copy"}

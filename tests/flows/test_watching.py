@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,11 +15,25 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.cli import app
-from flows.inbox import Fate
+from flows.cohort import Cohort
+from flows.inbox import Fate, Look, Policy, Sighting
 from flows.inbox_book import Book, Entry
-from flows.watching import written_outcome
-from pipeline.errors import HistoloomError, NoTissue, ResourceLost, StoreBusy
+from flows.inbox_folder import FolderInbox
+from flows.progress import Quiet
+from flows.watching import InProcess, watch, written_outcome
+from pipeline.config import CohortConfig
+from pipeline.errors import (
+    ConfigError,
+    DiskFull,
+    HistoloomError,
+    NoTissue,
+    OverBudget,
+    ResourceLost,
+    StoreBusy,
+    WorkersLost,
+)
 from pipeline.output import SlideOutput
+from pipeline.schedule import Workers, Workforce
 from pipeline.synthetic import SyntheticTruth
 
 INGEST_ALONE = 'sr = "none"\nnuclei = "none"\nclassifiers = []\n'
@@ -118,6 +132,9 @@ def test_a_watcher_that_is_told_to_end_takes_the_slide_up_again_at_once(
     [
         (NoTissue("a.svs: no tissue found"), Fate.FAILED),
         (ResourceLost("a.svs: stale file handle"), Fate.LOST),
+        (DiskFull("out: no space left"), Fate.LOST),
+        (WorkersLost("scheduler tcp://node1:8786: no worker for 60 s"), Fate.LOST),
+        (OverBudget("a: wants 90 GiB of memory"), Fate.FAILED),
         (StoreBusy("a: another process"), Fate.LOST),
     ],
 )
@@ -129,3 +146,43 @@ def test_what_is_written_down_of_a_failure_decides_whether_it_is_tried_again(
     outcome = written_outcome(tmp_path, "a")
     assert outcome is not None
     assert (outcome.fate, outcome.reason) == (fate, error.what)
+
+
+def test_a_slide_that_cannot_be_read_is_told_of_and_the_others_are_worked_on(
+    inbox: Path, synthetic_slide: tuple[Path, SyntheticTruth]
+) -> None:
+    (inbox / "a-loop.svs").symlink_to("a-loop.svs")  # no mode keeps the superuser, who runs tests in containers, out
+    (inbox / "b-locked.svs").symlink_to("/proc/self/mem")
+    shutil.copyfile(synthetic_slide[0], inbox / "one.svs")
+    assert "one: done" in look_twice(inbox)
+
+
+def test_a_bucket_is_not_taken_for_a_folder(inbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(inbox)
+    done = CliRunner().invoke(app, ["watch", str(inbox), "--out", "s3://lab/results", "--once"])
+    assert done.exit_code == 2
+    assert "s3://lab/results: a bucket cannot be watched" in done.stderr
+    assert list(inbox.iterdir()) == []
+
+
+def test_an_inbox_that_goes_away_for_a_while_does_not_end_the_watch(inbox: Path) -> None:
+    class Away(FolderInbox):
+        looks = 0
+
+        def look(self) -> Sequence[Sighting]:
+            type(self).looks += 1
+            if self.looks == 2:
+                self.folder.rename(self.folder.with_name("elsewhere"))
+            if self.looks == 4:
+                raise KeyboardInterrupt
+            if self.looks == 3:
+                self.folder.with_name("elsewhere").rename(self.folder)
+            return super().look()
+
+    out = inbox.with_name("out")
+    told: list[object] = []
+    hands = InProcess(Cohort((), out, CohortConfig()), Workers(Workforce(processes=0)), Quiet())
+    with pytest.raises(KeyboardInterrupt):
+        watch(Away(inbox, out), Book(out), hands, Policy(), 0.01, told.append, told.append)
+    assert isinstance(told[0], ConfigError)
+    assert isinstance(told[1], Look)

@@ -120,3 +120,12 @@ def test_a_renewal_whose_answer_was_lost_is_no_loss(url: ObjectUrl, proxy: Fault
         time.sleep(2.0)
         assert lost.met == 1
         lease.check()
+
+
+def test_who_was_taken_over_from_without_knowing_it_does_not_take_the_lease_away(url: ObjectUrl) -> None:
+    slow = LeaseTimes(renew_s=600.0)
+    lease = hold_lease(url, "first", slow)
+    lease.__enter__()
+    left_behind(url, "second")
+    lease.__exit__(None, None, None)
+    assert Bucket(url).head(url.key) is not None

@@ -1,8 +1,9 @@
+import os
 from pathlib import Path
 
 import pytest
 
-from pipeline.errors import PlanChanged, StoreBusy, UnreadableSlide
+from pipeline.errors import DiskFull, PlanChanged, StoreBusy, StoreError, UnreadableSlide
 from pipeline.output import SlideOutput, read_json
 
 PLAN = {"settings": {"sr": "auto", "core_px": 1024}, "slide": {"sha256": "00"}}
@@ -117,3 +118,40 @@ def test_slides_whose_names_look_like_locks_or_leftovers_of_others_keep_what_is_
 def test_a_half_written_json_file_counts_as_none(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text('{"a": ')
     assert read_json(tmp_path / "run.json") is None
+
+
+def test_a_folder_that_holds_no_results_is_never_taken_away(output: SlideOutput) -> None:
+    output.final.mkdir()  # as beside an MRXS slide, where results are sent to the slides' own folder
+    (output.final / "Slidedat.ini").write_text("[GENERAL]")
+    for force in (False, True):
+        with pytest.raises(StoreError, match="holds no results of histoloom"):
+            output.begin(PLAN, force=force)
+    assert (output.final / "Slidedat.ini").read_text() == "[GENERAL]"
+
+
+def test_drafts_of_a_worker_that_died_are_no_part_of_the_results(output: SlideOutput) -> None:
+    output.begin(PLAN)
+    (output.partial / "a.ome.zarr" / ".drafts-x1").mkdir(parents=True)
+    output.finish({"run": 1})
+    assert [path.name for path in (output.final / "a.ome.zarr").iterdir()] == []
+
+
+def test_a_failure_says_whether_it_may_pass_by_itself(output: SlideOutput) -> None:
+    for error, may_pass in ((DiskFull("full"), True), (UnreadableSlide("broken"), False)):
+        output.fail(Path("a.svs"), error)
+        failure = read_json(output.partial / "failed.json")
+        assert failure is not None
+        assert failure["may_pass"] is may_pass
+
+
+def test_a_failure_of_a_file_whose_name_is_no_text_is_written_down(output: SlideOutput) -> None:
+    output.fail(Path(os.fsdecode(b"f\xfc.svs")), UnreadableSlide(f"{os.fsdecode(bytes([0xFC]))}: broken"))
+    assert read_json(output.partial / "failed.json") is not None
+
+
+def test_whole_and_begun_results_go_together(output: SlideOutput) -> None:
+    output.begin(PLAN)
+    output.finish({"run": 1})
+    output.begin(PLAN, force=True)
+    output.discard_all()
+    assert [path.name for path in output.root.rglob("*") if path.name != ".partial"] == []

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.bucket import Bucket
-from pipeline.errors import ResourceLost, StorageRefused, StoreBusy
+from pipeline.errors import ResourceLost, StorageRefused, StoreBusy, StoreError
 from pipeline.object_url import ObjectUrl
 from pipeline.publish import Published, publish_slide
 from tests.fault_proxy import FaultProxy
@@ -151,3 +151,28 @@ def test_a_done_mark_that_somebody_else_wrote_in_between_stays(folder: Path, url
     with pytest.raises(StoreBusy, match="somebody else published this slide"):
         publish_slide(folder, url, folder.with_suffix(".jsonl"), Rival())
     assert holds(url)["run.json"] == b"theirs"
+
+
+def test_objects_that_are_no_results_are_never_taken_away(folder: Path, url: ObjectUrl) -> None:
+    Bucket(url).put(f"{url.key}/Slidedat.ini", b"[GENERAL]")
+    with pytest.raises(StoreError, match=r"Slidedat.ini: is there already and no result of histoloom"):
+        publish(folder, url)
+    assert holds(url) == {"Slidedat.ini": b"[GENERAL]"}
+
+
+def test_who_lost_the_slide_takes_nothing_away(folder: Path, url: ObjectUrl) -> None:
+    publish(folder, url)
+    (folder / "patches.parquet").unlink()
+    asked = iter([None, None])
+
+    def lost_after_one() -> None:
+        if next(asked, "lost") == "lost":
+            raise StoreBusy("lost")
+
+    before = holds(url)
+    for shard in (folder / "a.ome.zarr").rglob("[0-9]*"):
+        if shard.is_file():
+            shard.unlink()
+    with pytest.raises(StoreBusy):
+        publish_slide(folder, url, folder.with_suffix(".jsonl"), lost_after_one)
+    assert len(holds(url)) >= len(before) - 2  # the done mark, and the one that it could still answer for

@@ -45,3 +45,13 @@ def test_values_of_secret_variables_reach_neither_messages_nor_files(
     output = SlideOutput(tmp_path, "a")
     output.fail(Path(f"/data/{SECRET}/a.svs"), error)
     assert SECRET not in json.loads((output.partial / "failed.json").read_text()).__repr__()
+
+
+def test_a_secret_that_begins_with_a_slash_is_hidden_and_a_file_that_holds_one_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = tmp_path / "key.json"
+    key.write_text("{}")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "/bPxRfiCYEXAMPLEKEY")
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(key))
+    assert redacted(f"/bPxRfiCYEXAMPLEKEY in {key}") == f"*** in {key}"
