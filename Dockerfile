@@ -6,8 +6,8 @@
 ARG PYTHON=3.11
 FROM python:${PYTHON}-slim-bookworm AS build
 ARG DEVICE=cpu
-# Extras of pyproject.toml, such as [docker-pool] or [kubernetes-pool], with their brackets.
-ARG EXTRAS=
+# Extras of pyproject.toml with their brackets: [cloud] reads and writes buckets; [cloud,kubernetes-pool] and others.
+ARG EXTRAS=[cloud]
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH

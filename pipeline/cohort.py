@@ -46,7 +46,7 @@ class CohortRow:
     status: Literal["done", "failed"]
     path: str | None = None
     error: str | None = None
-    """The kind of failure, as in docs/reference/errors.md."""
+    """The kind of failure, by the names in pipeline/errors.py."""
     reason: str | None = None
     cure: str | None = None
     vendor: str | None = None

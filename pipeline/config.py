@@ -96,7 +96,7 @@ class CohortConfig:
     cluster: Cluster | None = None
     """Where workers run; changes no result."""
     budget: Budget = field(default_factory=Budget)
-    """How much memory and disk may be taken; changes no pixel, though perhaps the size of tiles."""
+    """How much memory and disk may be taken; changes no pixel."""
 
     def of(self, name: str) -> SlideConfig:
         """The settings of one slide."""
