@@ -1,6 +1,7 @@
 """How fast probabilities become rows of nuclei, on one core: `python -m tests.benchmarks.bench_nuclei`.
 
-With HISTOLOOM_DATA, on what `nuclei-unet` says of MoNuSeg images (its own time is not counted); without, on drawn maps.
+With HISTOLOOM_DATA, on what a bundle says of MoNuSeg images (its own time is not counted), with the parameters of its
+card; without, on drawn maps.
 Best of several passes, in CPU time.
 """
 
@@ -16,7 +17,7 @@ os.environ["MKL_NUM_THREADS"] = "1"
 import argparse
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
@@ -39,6 +40,7 @@ class Map:
 
     pixels: NDArray[np.uint8]
     probabilities: NDArray[np.float32]
+    parameters: NucleiParameters = field(default_factory=NucleiParameters)
 
 
 def drawn_maps() -> Iterator[Map]:
@@ -52,20 +54,21 @@ def drawn_maps() -> Iterator[Map]:
         yield Map(random_pixels(seed, labels.shape), probabilities_of(labels))
 
 
-def real_maps(data: Path) -> Iterator[Map]:
+def real_maps(data: Path, bundle: str) -> Iterator[Map]:
     """MoNuSeg images, 1,000 x 1,000 px at 0.25 um/px."""
     from models.predict import load_predictor
 
-    predict = load_predictor("nuclei-unet", "cpu", "fp32")
+    predict = load_predictor(bundle, "cpu", "fp32")
+    parameters = NucleiParameters.from_card(predict.card.postprocessing)
     for path in sorted((data / "nuclei/monuseg/images").iterdir()):
         with Image.open(path) as image:
             pixels = np.asarray(image.convert("RGB"))
-        yield Map(pixels, predict(pixels[None])[0].astype(np.float32))
+        yield Map(pixels, predict(pixels[None])[0].astype(np.float32), parameters)
 
 
 def steps(one: Map) -> dict[str, Callable[[], object]]:
     """What is timed of a map, by name."""
-    parameters, frame = NucleiParameters(), frame_of(one.pixels)
+    parameters, frame = one.parameters, frame_of(one.pixels)
     labels = segment(one.probabilities, parameters)
     nucleus = one.probabilities[..., INTERIOR] + one.probabilities[..., CONTOUR]
     numbers = np.arange(1, labels.max() + 1)
@@ -93,9 +96,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=4)
     parser.add_argument("--passes", type=int, default=5)
+    parser.add_argument("--bundle", default="nuclei-unet")
     given = parser.parse_args()
     data = os.environ.get("HISTOLOOM_DATA")
-    maps = list(islice(real_maps(Path(data)) if data else drawn_maps(), given.images))
+    maps = list(islice(real_maps(Path(data), given.bundle) if data else drawn_maps(), given.images))
     megapixels = sum(one.pixels.shape[0] * one.pixels.shape[1] for one in maps) / 1e6
     spent: dict[str, float] = {}
     for one in maps:
