@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def watch(
-    folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder that slides arrive in.")],
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder or URL (s3, gs, az) that slides arrive in.")],
     out: Annotated[str, typer.Option("--out", help="Folder for results, as of histoloom run.")],
     config: Annotated[Path | None, typer.Option(help="TOML with the settings of histoloom run.")] = None,
     every: Annotated[float, typer.Option(min=1, help="Seconds from one look to the next.")] = 60.0,
@@ -32,10 +32,9 @@ def watch(
     from flows.cohort import Cohort, prepare
     from flows.inbox import Policy
     from flows.inbox_book import Book
-    from flows.inbox_folder import FolderInbox
     from flows.places import local_folder
     from flows.progress import Bars, JsonLines
-    from flows.watching import InProcess, look_and_report
+    from flows.watching import InProcess, inbox_at, look_and_report
     from flows.watching import watch as keep_watching
     from models.errors import ModelError
     from pipeline.config import CohortConfig, read_config
@@ -46,7 +45,7 @@ def watch(
     try:
         cohort = Cohort((), local_folder(out), read_config(config) if config else CohortConfig())
         prepare(cohort)
-        inbox, book = FolderInbox(local_folder(folder), cohort.out), Book(cohort.out)
+        inbox, book = inbox_at(folder, cohort.out), Book(cohort.out)
         policy = Policy(settle)
         for name in book.retry_failed() if retry_failed else ():
             print(f"another try: {name}")

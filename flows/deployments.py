@@ -32,12 +32,11 @@ from flows.cohort import (
 from flows.deployed import Deployed
 from flows.inbox import Policy
 from flows.inbox_book import Book
-from flows.inbox_folder import FolderInbox
 from flows.parameters import FolderName, Minutes, Processes, Settings, Slides, Text, chosen_config
 from flows.places import local_folder, place_name
 from flows.progress import Progress, Quiet
 from flows.slots import place_of_work, slot
-from flows.watching import look_and_report
+from flows.watching import inbox_at, look_and_report
 from pipeline.errors import HistoloomError, ResourceLost, SlideError, StoreBusy, Unforeseen
 from pipeline.object_url import Place, parse_place
 from pipeline.output import SlideOutput
@@ -210,7 +209,7 @@ def watch(
     """Look at an inbox once, on a schedule; every new slide that is whole becomes a run of `deployment`.
 
     Args:
-        inbox: Folder that slides arrive in.
+        inbox: Folder, or URL of a bucket's prefix, that slides arrive in.
         out: Folder for the results, by a path that every worker has.
         settings: Settings of every slide; what is left out stays as it is by default.
         config: A cohort's TOML file, as for `histoloom run --config`; `settings` stand above it.
@@ -233,7 +232,7 @@ def watch(
     try:
         if retry_failed:
             book.retry_failed()
-        found = look_and_report(FolderInbox(local_folder(inbox), results), book, hands, Policy(settle_seconds))
+        found = look_and_report(inbox_at(inbox, results), book, hands, Policy(settle_seconds))
     except StoreBusy as busy:
         return Completed(message=busy.what)
     if found.done or found.failed:

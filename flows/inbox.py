@@ -16,11 +16,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from pathlib import Path
 from typing import Protocol
 
 from flows.inbox_book import Book, Entry, Seen, results
 from pipeline.errors import HistoloomError, ResourceLost
+from pipeline.object_url import parse_place
 from pipeline.output import SlideOutput
 from pipeline.slide import slide_name
 
@@ -270,7 +270,7 @@ class _Watch:
             return
         given_up = f"{entry.source}: given up after {entry.lost + 1} tries: {reason}"
         cure = "Look for the cause (memory, disk, the machine's log), then: histoloom watch --retry-failed."
-        SlideOutput(self.book.out, entry.name).fail(Path(entry.source), ResourceLost(given_up, cure))
+        SlideOutput(self.book.out, entry.name).fail(parse_place(entry.source), ResourceLost(given_up, cure))
         self._write_down(entry, Outcome(Fate.FAILED, given_up))
 
     def _hand_over(self) -> None:

@@ -65,11 +65,11 @@ def find_slides(patterns: Iterable[str]) -> tuple[Place, ...]:
 
 
 def local_folder(text: str) -> Path:
-    """A folder of this machine, or one that all see; ConfigError for a URL, which is no place to look for arrivals."""
+    """A folder of this machine, or one that all see; ConfigError for a URL, which holds no book of what was seen."""
     place = parse_place(text)
     if not isinstance(place, Path):
-        msg = f"{place}: a bucket cannot be watched, nor hold what a watch has seen"
-        raise ConfigError(msg, "Give folders here; `histoloom run` and the deployments cohort and slide take URLs.")
+        msg = f"{place}: a watch keeps its results, and the book of what it has seen, in a folder"
+        raise ConfigError(msg, "Give a folder; `histoloom run` and the deployments cohort and slide write to URLs.")
     return place
 
 

@@ -15,9 +15,12 @@ from typing import ClassVar
 from flows.cohort import Cohort, try_slide
 from flows.inbox import Fate, Hands, Inbox, Look, Order, Outcome, Policy, look
 from flows.inbox_book import Book
+from flows.inbox_folder import FolderInbox
+from flows.places import staging_at
 from flows.progress import Progress
 from pipeline.cohort import write_cohort
 from pipeline.errors import ConfigError, HistoloomError, ResourceLost
+from pipeline.object_url import ObjectUrl, parse_place
 from pipeline.output import SlideOutput, read_json
 from pipeline.schedule import Workers
 
@@ -35,13 +38,23 @@ class InProcess:
         """See `Hands`."""
         # What is said of an earlier try is not to be taken for word of this one.
         (SlideOutput(self.cohort.out, order.name).partial / "failed.json").unlink(missing_ok=True)
-        try_slide(self.cohort, Path(order.source), order.name, self.workers, self.progress)
+        try_slide(self.cohort, parse_place(order.source), order.name, self.workers, self.progress)
 
     def outcome(self, order: Order) -> Outcome:
         """See `Hands`; one that left no word died with its process."""
         return written_outcome(self.cohort.out, order.name) or Outcome(
             Fate.LOST, "the process that worked on it ended without a word"
         )
+
+
+def inbox_at(address: str, out: Path) -> Inbox:
+    """The folder or the prefix of a bucket that slides arrive in; what lies in `out` is none of them."""
+    place = parse_place(address)
+    if isinstance(place, ObjectUrl):
+        from flows.inbox_bucket import BucketInbox
+
+        return BucketInbox(place, staging_at())
+    return FolderInbox(place, out)
 
 
 def written_outcome(out: Path, name: str) -> Outcome | None:

@@ -161,7 +161,7 @@ def test_a_bucket_is_not_taken_for_a_folder(inbox: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(inbox)
     done = CliRunner().invoke(app, ["watch", str(inbox), "--out", "s3://lab/results", "--once"])
     assert done.exit_code == 2
-    assert "s3://lab/results: a bucket cannot be watched" in done.stderr
+    assert "s3://lab/results: a watch keeps its results" in done.stderr
     assert list(inbox.iterdir()) == []
 
 
