@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 import resource
+import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -122,8 +123,19 @@ def describe_run(info: SlideInfo, identity: Mapping[str, Any], recipe: Recipe, c
 def environment() -> dict[str, Any]:
     """Versions, and the most memory that this process held."""
     versions = {"python": platform.python_version()} | _versions(_PACKAGES)
-    peak_rss_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {"histoloom": versions.get("histoloom"), "versions": versions, "peak_rss_bytes": peak_rss_bytes}
+    return {"histoloom": versions.get("histoloom"), "versions": versions, "peak_rss_bytes": peak_rss_bytes()}
+
+
+def peak_rss_bytes() -> int:
+    """The most memory that this process held.
+
+    Linux says it in /proc. What getrusage says there begins with what the parent process held, where that is more.
+    """
+    with suppress(OSError, IndexError, ValueError):
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+        return int(status.split("VmHWM:")[1].split()[0]) * 1024
+    in_kib = sys.platform != "darwin"
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1024 if in_kib else 1)
 
 
 def _versions(packages: Iterable[str]) -> dict[str, str]:

@@ -3,7 +3,6 @@ memory."""
 
 import os
 import random
-import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from models.shelf import SHIPPED
 from models.train_config import read_config as read_training
 from pipeline.config import read_config
 from pipeline.errors import HistoloomError
+from tests.memory import most_growth_below
 from tests.mutations import mutate_text
 
 COUNT = int(os.environ.get("HISTOLOOM_MUTANTS", "400"))
@@ -86,13 +86,11 @@ def refused(read: Callable[[Path], None], texts: tuple[str, ...], count: int, pa
 def test_a_mutated_text_is_read_or_refused_in_words(
     read: Callable[[Path], None], texts: tuple[str, ...], tmp_path: Path
 ) -> None:
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    refusals, longest_s = refused(read, texts, COUNT, tmp_path / "mutant")
-    grown_bytes = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
-    print(f"{COUNT} mutants, {refusals} refused, longest {longest_s * 1000:.0f} ms, {grown_bytes / 2**20:.0f} MiB")
+    with most_growth_below(BUDGET_BYTES):
+        refusals, longest_s = refused(read, texts, COUNT, tmp_path / "mutant")
+    print(f"{COUNT} mutants, {refusals} refused, longest {longest_s * 1000:.0f} ms")
     assert COUNT / 4 < refusals < COUNT
     assert longest_s < LONGEST_S
-    assert grown_bytes < BUDGET_BYTES
 
 
 @pytest.mark.slow
@@ -100,5 +98,6 @@ def test_a_mutated_text_is_read_or_refused_in_words(
 def test_ten_thousand_mutated_texts_are_read_or_refused_in_words(
     read: Callable[[Path], None], texts: tuple[str, ...], tmp_path: Path
 ) -> None:
-    _, longest_s = refused(read, texts, 10_000, tmp_path / "mutant")
+    with most_growth_below(BUDGET_BYTES):
+        _, longest_s = refused(read, texts, 10_000, tmp_path / "mutant")
     assert longest_s < LONGEST_S

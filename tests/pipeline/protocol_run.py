@@ -26,7 +26,6 @@ IMPORTED = (distributed, flows.slide, pipeline.gather)
 
 NAME = "slide"
 PLAN = {"slide": {"sha256": "00"}, "settings": {"sr": "auto"}}
-OTHER_PLAN = {"slide": {"sha256": "00"}, "settings": {"sr": "none"}}
 
 _CORE_PX = 256
 
