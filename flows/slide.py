@@ -148,6 +148,8 @@ def _process(task: SlideTask, file: SlideFile, workers: Workers, progress: Progr
         )
         recipe.refuse_what_cannot_be_fed()
         ahead, machine = look_ahead(recipe, tissue, networks, config, workers.workforce)
+        if task.staging.folder in output.root.parents:  # results for a bucket grow where its slides lie
+            task.staging.make_room(ahead.disk_bytes)
         at_once = allow(output.name, ahead, machine, task.budget, output.partial)
         progress.slide(output.name, "planned", **in_words(ahead, machine, at_once))
         identity = file.identity()

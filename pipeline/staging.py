@@ -66,6 +66,16 @@ class Staging:
         """Where slides lie."""
         return self.folder / "slides"
 
+    def make_room(self, wanted_bytes: int) -> None:
+        """Throw out slides that nobody uses until so much is free on this disk, or none is left to throw out."""
+        if not self.slides.is_dir():
+            return
+        with _room_is_made(self):
+            for entry in _unused_longest_first(self, None):
+                if shutil.disk_usage(self.folder).free >= wanted_bytes:
+                    return
+                _throw_out(entry)
+
     def results(self, url: ObjectUrl) -> Path:
         """Where results grow that are published under `url`: always the same folder, so that a second call finds it."""
         digest = hashlib.sha256(str(url).encode()).hexdigest()[:12]
@@ -152,9 +162,8 @@ def _make_room(staging: Staging, entry: Path, draft: Path, url: ObjectUrl, wante
     if wanted_bytes > most_bytes:
         msg = f"{url}: {_gib(wanted_bytes)}, more than the {_gib(most_bytes)} that {staging.slides} may hold"
         raise SlideError(msg, f"Give it room: --staging-gib {-(-wanted_bytes // GIB)} or more.")
-    with (staging.folder / "slides.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        entries = sorted((path for path in staging.slides.iterdir() if path != entry and path.is_dir()), key=_used)
+    with _room_is_made(staging):
+        entries = _unused_longest_first(staging, entry)
         held_bytes = sum(map(_size_bytes, entries))
         for other in entries:
             if held_bytes + wanted_bytes <= most_bytes and shutil.disk_usage(staging.folder).free >= wanted_bytes:
@@ -164,6 +173,17 @@ def _make_room(staging: Staging, entry: Path, draft: Path, url: ObjectUrl, wante
             msg = f"{url}: {_gib(wanted_bytes)} find no room in {staging.slides}: other runs use what is there"
             raise ResourceLost(msg, "Wait until one of them is through, or give more: --staging-gib.")
         _reserve(draft, wanted_bytes)
+
+
+@contextmanager
+def _room_is_made(staging: Staging) -> Iterator[None]:
+    with (staging.folder / "slides.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _unused_longest_first(staging: Staging, but: Path | None) -> list[Path]:
+    return sorted((path for path in staging.slides.iterdir() if path != but and path.is_dir()), key=_used)
 
 
 def _reserve(draft: Path, count: int) -> None:

@@ -85,6 +85,19 @@ def test_a_slide_in_use_is_never_thrown_out(folder_url: ObjectUrl, tmp_path: Pat
         assert path.stat().st_size == 100 * KIB
 
 
+def test_results_that_want_room_get_that_of_slides_nobody_uses(folder_url: ObjectUrl, tmp_path: Path) -> None:
+    staging = room(tmp_path, GIB)
+    a, b = (put(folder_url, name, 100 * KIB)[0] for name in ("a.svs", "b.svs"))
+    with staging.hold(a):
+        pass
+    staging.make_room(1)
+    assert names(staging) == {"a.svs"}  # there is room
+    with staging.hold(b):
+        staging.make_room(2**62)
+        assert names(staging) == {"b.svs"}
+    room(tmp_path / "none", GIB).make_room(2**62)
+
+
 def test_a_slide_larger_than_the_room_is_refused_with_the_room_it_needs(folder_url: ObjectUrl, tmp_path: Path) -> None:
     url, _ = put(folder_url, "a.svs", 300 * KIB)
     with pytest.raises(SlideError, match="--staging-gib 1 or more"), room(tmp_path, 250 * KIB).hold(url):
