@@ -20,7 +20,7 @@ from pipeline.budget import (
 )
 from pipeline.budget_config import Budget, read_size, show_size
 from pipeline.config import read_config
-from pipeline.errors import ConfigError, OverBudget
+from pipeline.errors import ConfigError, DiskFull, OverBudget
 from pipeline.geometry import Frame
 from pipeline.recipe import Recipe
 from pipeline.stage import Network
@@ -109,7 +109,7 @@ def test_what_does_not_fit_is_refused_with_the_figures(tmp_path: Path) -> None:
 
 def test_free_disk_is_always_looked_at(tmp_path: Path) -> None:
     greedy = replace(ESTIMATE, disk_bytes=2 * shutil.disk_usage(tmp_path).free)
-    with pytest.raises(OverBudget, match="are free at") as refusal:
+    with pytest.raises(DiskFull, match="are free at") as refusal:
         refuse_what_does_not_fit("slide", greedy, MACHINE, Budget(), tmp_path)
     assert len(str(refusal.value).splitlines()) == 2
 

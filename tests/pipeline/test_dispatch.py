@@ -29,6 +29,7 @@ from tests.pipeline.dask_processes import ROOT, DaskProcesses, dask_processes
 
 FRAME = Frame(1024, 1024, 0.5)
 CORE_PX = 256
+WITHOUT_EDITABLE = "import sys; sys.meta_path = [one for one in sys.meta_path if '__editable__' not in str(one)]"
 BATCHES = 16
 
 
@@ -200,6 +201,8 @@ def test_a_worker_with_other_code_is_given_no_work(
 def test_a_worker_with_code_of_long_ago_is_told_from_a_dead_one(tmp_path: Path, workspace: Workspace) -> None:
     bare = tmp_path / "bare"
     shutil.copytree(ROOT / "pipeline", bare / "pipeline", ignore=shutil.ignore_patterns("remote.py", "__pycache__"))
+    # An editable installation would lend its own modules to the folder that lacks them.
+    (bare / "sitecustomize.py").write_text(WITHOUT_EDITABLE)
     with dask_processes(tmp_path, workers=0) as processes:
         processes.start_worker(bare)
         processes.wait_for_workers(1)
