@@ -22,7 +22,7 @@ from pipeline.tissue import TissueMask
 
 # Stored bytes a pixel of the tiles that a layer has, by blosc-zstd 1 with bit shuffle: tissue, and what is around it.
 _RGB_TISSUE, _RGB_AROUND = 2.1, 0.15
-_SR_TISSUE, _SR_AROUND = 1.3, 0.10
+_SR_TISSUE, _SR_AROUND = 2.4, 0.10
 _LABELS = 0.06
 _HEATMAP = 1.5
 # What the coarser levels of a pyramid add: 1/4 + 1/16 + ...
