@@ -100,14 +100,10 @@ def publish_slide(folder: Path, url: ObjectUrl, sent_list: Path, check: Callable
     files = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
     mark = files.pop(DONE_MARK)
     there = _there(bucket, url)
-    check()
     older = sorted(there.keys() - files.keys() - {DONE_MARK})
-    foreign = [name for name in older if not is_result(name, folder.name)]
-    if foreign:
-        msg = f"{url / foreign[0]}: is there already and no result of histoloom, the first of {len(foreign)}"
-        raise StoreError(msg, "Give another --out, or move that away.")
+    _refuse_foreign(older, folder.name, url)
+    check()
     bucket.delete([url.prefix + DONE_MARK] if DONE_MARK in there else [])
-    missing = [name for name, path in files.items() if not _arrived(sent, name, path, there)]
 
     def send(name: str) -> int:
         check()
@@ -122,27 +118,41 @@ def publish_slide(folder: Path, url: ObjectUrl, sent_list: Path, check: Callable
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         list(pool.map(remove, older))
-        sent_bytes = sum(pool.map(send, missing))
-    there = _there(bucket, url)
-    absent = sorted(name for name, path in files.items() if not _arrived(sent, name, path, there))
+        sent_bytes = sum(pool.map(send, _not_arrived(sent, files, there)))
+    absent = sorted(_not_arrived(sent, files, _there(bucket, url)))
     if absent:
         msg = f"{url / absent[0]}: is not what was sent{f', nor are {len(absent) - 1} more' if absent[1:] else ''}"
         raise ResourceLost(msg, "Make sure that nobody else writes there, then run the same command again.")
     check()
+    _mark_done(bucket, url, mark)
+    sizes = [path.stat().st_size for path in (*files.values(), mark)]
+    return Published(len(sizes), sum(sizes), sent_bytes)
+
+
+def _refuse_foreign(older: list[str], slide: str, url: ObjectUrl) -> None:
+    """Raise StoreError where what is to go is no result of an earlier run."""
+    foreign = [name for name in older if not is_result(name, slide)]
+    if foreign:
+        msg = f"{url / foreign[0]}: is there already and no result of histoloom, the first of {len(foreign)}"
+        raise StoreError(msg, "Give another --out, or move that away.")
+
+
+def _mark_done(bucket: Bucket, url: ObjectUrl, mark: Path) -> None:
     if bucket.create(url.prefix + DONE_MARK, mark.read_bytes()) is None:
         msg = f"{url / DONE_MARK}: somebody else published this slide in between"
         raise StoreBusy(msg, "Run the same command again to see whether theirs are the results that you want.")
-    sizes = [path.stat().st_size for path in (*files.values(), mark)]
-    return Published(len(sizes), sum(sizes), sent_bytes)
 
 
 def _there(bucket: Bucket, url: ObjectUrl) -> dict[str, ObjectFacts]:
     return {facts.key.removeprefix(url.prefix): facts for facts in bucket.list_under(url.prefix)}
 
 
-def _arrived(sent: SentList, name: str, path: Path, there: dict[str, ObjectFacts]) -> bool:
-    entry = sent.sent.get(name)
-    return entry is not None and entry.is_of(path) and entry.is_there(there.get(name))
+def _not_arrived(sent: SentList, files: dict[str, Path], there: dict[str, ObjectFacts]) -> list[str]:
+    def arrived(name: str, path: Path) -> bool:
+        entry = sent.sent.get(name)
+        return entry is not None and entry.is_of(path) and entry.is_there(there.get(name))
+
+    return [name for name, path in files.items() if not arrived(name, path)]
 
 
 def _media_type(name: str) -> str:
