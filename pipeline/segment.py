@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +20,7 @@ from pipeline.nuclei_table import NucleiIndex, draw_labels
 from pipeline.predicting import predict_tiles
 from pipeline.stage import Network
 from pipeline.tissue import TissueMask
-from pipeline.workspace import Workspace, predictor
+from pipeline.workspace import Workspace, file_stamp, predictor
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,12 @@ class Segment:
             raise NotProbabilities(what, error.cure) from error
 
 
+@lru_cache(maxsize=1)
+def _index(path: Path, stamp: tuple[int, int]) -> NucleiIndex:
+    """One for all threads of a process: each of its own would hold the same groups of rows."""
+    return NucleiIndex.open(path)
+
+
 @dataclass(frozen=True, slots=True)
 class DrawNuclei:
     """Draw the label image from the table: a pixel holds the row number (from 1) of the polygon around its centre."""
@@ -79,7 +87,7 @@ class DrawNuclei:
     def run(self, tiles: Sequence[Tile], workspace: Workspace) -> pa.Table | None:
         """Draw cores one after another."""
         layer = workspace.store.layer(f"{self.group}/0")
-        index = NucleiIndex.open(workspace.nuclei_path)
+        index = _index(workspace.nuclei_path, file_stamp(workspace.nuclei_path))
         for tile in tiles:
             geometry, numbers = index.touching(self.level0_box(tile.core))
             if len(numbers):
