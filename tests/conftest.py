@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 
 from pipeline.synthetic import SyntheticTruth, write_synthetic_slide
+from tests.fault_proxy import FaultProxy
 from tests.s3_server import S3Server, running_server
 
 settings.register_profile("quick", max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -64,3 +65,11 @@ def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
     for name, value in s3_server.environment().items():
         monkeypatch.setenv(name, value)
     return s3_server
+
+
+@pytest.fixture
+def proxy(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultProxy]:
+    """A way to the S3 server that fails when told to, with this process's environment pointing at it."""
+    with FaultProxy((s3.host, s3.port)) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+        yield proxy

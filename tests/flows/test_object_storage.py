@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -35,13 +34,6 @@ def cohort(s3: S3Server) -> ObjectUrl:
     Image.fromarray(truth.render(truth.frame.box)).save(picture, "PNG")
     Bucket(url).put("slides/tissue.png", picture.getvalue())
     return url
-
-
-@pytest.fixture
-def proxy(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultProxy]:
-    with FaultProxy((s3.host, s3.port)) as proxy:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
-        yield proxy
 
 
 def histoloom(*arguments: object) -> Result:

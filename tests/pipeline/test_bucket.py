@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,13 +13,6 @@ from tests.fault_proxy import FaultProxy, Kind
 from tests.s3_server import ACCESS_KEY, SECRET_KEY, S3Server
 
 QUICK = Patience(timeout_s=1.0, connect_s=1.0, retries=4, retry_s=20.0)
-
-
-@pytest.fixture
-def proxy(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultProxy]:
-    with FaultProxy((s3.host, s3.port)) as proxy:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
-        yield proxy
 
 
 @pytest.fixture

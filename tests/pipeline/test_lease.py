@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -25,13 +24,6 @@ WATCHING = LeaseTimes(renew_s=0.3, fresh_s=-3600.0, watch_s=4.0)
 @pytest.fixture
 def url(s3: S3Server) -> ObjectUrl:
     return ObjectUrl("s3", s3.new_bucket(), "results/.partial/a/lock.json")
-
-
-@pytest.fixture
-def proxy(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultProxy]:
-    with FaultProxy((s3.host, s3.port)) as proxy:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
-        yield proxy
 
 
 def left_behind(url: ObjectUrl, owner: str) -> None:
