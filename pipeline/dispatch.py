@@ -26,6 +26,11 @@ OnDone = Callable[[BatchDone], None]
 # More than one a thread, so that no thread waits for the driver; not many, so that a stop loses little.
 IN_FLIGHT_PER_THREAD = 2
 
+# A message to a worker and its answer cost some 4 ms of the driver and the scheduler each (docs/explanation/scale.md).
+# So batches share one while together they take no longer than this, s: that bounds what a stop loses, too.
+_MESSAGE_S = 0.2
+_MOST_BATCHES_PER_MESSAGE = 16
+
 # How often workers are counted, s: they come and go on a cluster, and the batches in flight go with them.
 _LOOK_S = 2.0
 
@@ -40,7 +45,8 @@ class Limits:
     """How much is in flight, and how long nobody is waited for."""
 
     most_in_flight: int | None = None
-    """Batches at any time, where fewer than two a thread are wanted: each holds its pixels in memory."""
+    """Batches at any time, where fewer than two a thread are wanted: each holds its pixels in memory. Those that share
+    a message are done one after the other, and count as one."""
     of_each_worker: bool = False
     """Whether `most_in_flight` is of every worker, as each has memory of its own."""
     patience_s: float = 60.0
@@ -55,7 +61,8 @@ class Dispatch:
         self._stage = job.stage.name
         self._parcel = Parcel.of(job)
         self._limits = limits
-        self._waiting: dict[Any, Batch] = {}
+        self._waiting: dict[Any, tuple[Batch, ...]] = {}
+        self._together = 1
         self._finished: SimpleQueue[Any] = SimpleQueue()
         self._threads = self._workers = 0
         self._looked_s = self._crewed_s = time.monotonic()
@@ -77,8 +84,10 @@ class Dispatch:
             self._submit(batches)
             while self._waiting:
                 future = self._next()
-                batch = self._waiting.pop(future)
-                on_done(self._result(future, batch))
+                done = self._result(future, self._waiting.pop(future))
+                self._together = fitting_one_message(max(batch.seconds for batch in done))
+                for batch in done:
+                    on_done(batch)
                 self._submit(batches)
         except BaseException:
             self._cancel()
@@ -91,9 +100,9 @@ class Dispatch:
         return min(crowd, bound)
 
     def _submit(self, batches: Iterator[Batch]) -> None:
-        for batch in islice(batches, max(0, self._most_in_flight - len(self._waiting))):
-            future = self._client.submit(run_parcel, self._parcel, batch, pure=False)
-            self._waiting[future] = batch
+        while len(self._waiting) < self._most_in_flight and (together := tuple(islice(batches, self._together))):
+            future = self._client.submit(run_parcel, self._parcel, together, pure=False)
+            self._waiting[future] = together
             future.add_done_callback(self._finished.put)
 
     def _next(self) -> Any:
@@ -121,13 +130,13 @@ class Dispatch:
             msg = f"scheduler {address}: no worker for {self._limits.patience_s:g} s, in stage {self._stage}"
             raise WorkersLost(msg, f"Start workers (dask worker {address}), or see in their logs why they end. {AGAIN}")
 
-    def _result(self, future: Any, batch: Batch) -> BatchDone:
+    def _result(self, future: Any, batches: tuple[Batch, ...]) -> tuple[BatchDone, ...]:
         from distributed.scheduler import KilledWorker
 
         try:
-            done: BatchDone = future.result()
+            done: tuple[BatchDone, ...] = future.result()
         except KilledWorker as error:
-            msg = f"batch {batch.number} of stage {self._stage}: worker after worker ended while doing it: {error}"
+            msg = f"{_named(batches)} of stage {self._stage}: worker after worker ended while doing it: {error}"
             cure = f"Most likely their memory ran out: fewer threads a worker, --max-memory, or --core-px 512. {AGAIN}"
             raise BatchEndsWorkers(msg, cure) from error
         except (CancelledError, OSError) as error:
@@ -147,6 +156,11 @@ class Dispatch:
                 self._client.cancel(list(self._waiting), force=True)
 
 
+def fitting_one_message(batch_s: float) -> int:
+    """How many batches of so many seconds share a message."""
+    return int(min(max(_MESSAGE_S / max(batch_s, 1e-6), 1), _MOST_BATCHES_PER_MESSAGE))
+
+
 def refuse_strangers(client: Any) -> None:
     """Raise `WorkerDiffers` where a worker has no histoloom that could even open a batch; one short message a worker.
 
@@ -164,6 +178,12 @@ def scheduler_lost(address: str, stage: str) -> WorkersLost:
     """The scheduler ended, was started anew, or cannot be reached."""
     msg = f"scheduler {address}: connection lost, or the scheduler was started anew, in stage {stage}"
     return WorkersLost(msg, f"See that the scheduler and its workers run. {AGAIN}")
+
+
+def _named(batches: tuple[Batch, ...]) -> str:
+    if len(batches) == 1:
+        return f"batch {batches[0].number}"
+    return f"one of the batches {', '.join(str(batch.number) for batch in batches)}"
 
 
 def _raised_within(error: BaseException, function: str) -> bool:

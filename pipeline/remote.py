@@ -1,6 +1,6 @@
-"""A batch on its way to a worker: packed once a stage, and unpacked only where the same code is installed.
+"""Batches on their way to a worker: the job packed once a stage, and unpacked only where the same code is installed.
 
-What travels is a job, pickled once, and a batch's tiles. The job is opened by a function that first compares
+What travels is a job, pickled once, and the batches' tiles. The job is opened by a function that first compares
 installations: another histoloom might misread it, or write other pixels beside those that are there.
 """
 
@@ -30,8 +30,8 @@ class Parcel:
         return cls(dict(installation()), pickle.dumps(job))
 
 
-def run_parcel(parcel: Parcel, batch: Batch) -> BatchDone:
-    """Do a batch on a worker.
+def run_parcel(parcel: Parcel, batches: tuple[Batch, ...]) -> tuple[BatchDone, ...]:
+    """Do batches on a worker, one after the other, each committed before the next is begun.
 
     Raises
     ------
@@ -43,7 +43,8 @@ def run_parcel(parcel: Parcel, batch: Batch) -> BatchDone:
         msg = f"worker {_worker_name()}: not the same installation: {', '.join(different)}"
         cure = "Install the same on every worker (one image, or constraints.txt) and run the command again; it goes on."
         raise WorkerDiffers(msg, cure)
-    return run_batch(_unpacked(parcel.job), batch)
+    job = _unpacked(parcel.job)
+    return tuple(run_batch(job, batch) for batch in batches)
 
 
 @lru_cache(maxsize=4)

@@ -15,8 +15,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.batch import BatchDone, Job
+from pipeline.dispatch import Dispatch, Limits, fitting_one_message
 from pipeline.errors import BatchEndsWorkers, HistoloomError, WorkerDiffers, WorkersLost
 from pipeline.geometry import Frame
 from pipeline.grid import Tile, TileGrid
@@ -221,6 +224,30 @@ def test_a_batch_that_ends_one_worker_after_another_is_named(tmp_path: Path, wor
             workers.run(plan_stage(Job(workspace, Painting(0.0, deadly=True))), most_in_flight=1)
         assert_two_lines(ended.value, "batch 0 of stage painting", "memory")
         processes.end()
+
+
+def test_short_batches_share_messages_and_are_told_of_one_by_one(
+    workspace: Workspace, straight: dict[str, str]
+) -> None:
+    from distributed import Client, get_task_stream
+
+    done: list[BatchDone] = []
+    plan = plan_stage(Job(workspace, Painting(0.0)))
+    with (
+        Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client,
+        get_task_stream(client) as messages,
+    ):
+        Dispatch(client, plan.job, Limits()).run(iter(plan.left), done.append)
+    assert [one.number for one in done] == list(range(BATCHES))
+    assert len(messages.data) < BATCHES / 2
+    assert digests(workspace) == straight
+
+
+@given(st.floats(0, 1e6))
+def test_batches_share_a_message_as_long_as_a_stop_loses_little(batch_s: float) -> None:
+    together = fitting_one_message(batch_s)
+    assert 1 <= together <= 16
+    assert together == 1 or together * batch_s <= 0.2 * (1 + 1e-9)
 
 
 class AtOnce:
