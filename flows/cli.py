@@ -88,7 +88,7 @@ def run(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
     """Tile, super-resolve, segment, classify and stitch slides."""
-    from flows.cohort import arrange, process_cohort
+    from flows.cohort import PAGES, arrange, process_cohort
     from flows.places import staging_at
     from models.errors import ModelError
     from pipeline.errors import HistoloomError, ResourceLost, Unforeseen
@@ -117,7 +117,8 @@ def run(
     if debug:
         for outcome in failed:
             _print_traceback(outcome.error)
-    print(cohort.place / "report.html")
+    if not any(outcome.name == PAGES for outcome in failed):
+        print(cohort.place / "report.html")
     faults = any(isinstance(outcome.error, Unforeseen) for outcome in failed)
     raise typer.Exit(1 if faults else 3 if failed else 0)
 

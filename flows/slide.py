@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,9 +79,15 @@ class StageRunner:
 
             try:
                 self.workers.run(plan, on_done, self.most_in_flight)
-            finally:
-                record["seconds"] += time.perf_counter() - start
-                self._save()
+            except BaseException:
+                with suppress(OSError):  # why the stage stopped is the news, not that the clock did
+                    self._clock(record, start)
+                raise
+            self._clock(record, start)
+
+    def _clock(self, record: dict[str, Any], start: float) -> None:
+        record["seconds"] += time.perf_counter() - start
+        self._save()
 
     def _save(self) -> None:
         write_json(self._path, self.records)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 from shutil import which
 from typing import Any
 
@@ -67,6 +68,7 @@ def local_cluster(processes: int, threads: int) -> Any:
             threads_per_worker=threads,
             dashboard_address=_DASHBOARD,
             memory_limit=0,  # memory is bounded by the batches in flight; dask's own pausing would only stall them
+            silence_logs=logging.CRITICAL,  # what a batch raises is told once, in two lines, by the run
         )
 
 

@@ -73,6 +73,14 @@ def histoloom(*arguments: str) -> None:
     main()
 
 
+def histoloom_heard(heard: str, *arguments: str) -> None:
+    """The same; what it says goes to a file."""
+    file = os.open(heard, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    histoloom(*arguments)
+
+
 @dataclass
 class Killer:
     """Runs one command again and again, and kills its session at moments drawn at random, until it ends by itself.

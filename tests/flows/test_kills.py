@@ -82,6 +82,6 @@ def test_a_run_killed_three_times_ends_as_if_never_killed(
 def test_a_hundred_kills_leave_no_trace_in_any_array_or_table(
     server: ForkServer, slide: Path, straight: Straight, tmp_path: Path
 ) -> None:
-    killer = Killer(server, slide, tmp_path / "out", OPTIONS, straight.seconds, random.Random(100), workers=(0, 1))
+    killer = Killer(server, slide, tmp_path / "out", OPTIONS, straight.seconds, random.Random(100), workers=(0, 1, 2))
     kill(killer, straight.found, KILLS)
     assert killer.kills == KILLS

@@ -1,9 +1,6 @@
 """A disk that is really full: a small tmpfs."""
 
-import os
 import re
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,31 +11,7 @@ from pipeline.errors import DiskFull
 from pipeline.output import SlideOutput
 from pipeline.synthetic import write_synthetic_slide
 from tests.pipeline.protocol_run import NAME, results, weave
-
-PAGE = os.sysconf("SC_PAGE_SIZE")
-
-
-class SmallDisk:
-    """A file system of a few pages that can be made larger."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def resize(self, pages: int, *, again: bool = True) -> None:
-        options = f"size={pages * PAGE}" + (",remount" if again else "")
-        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(self.folder)], check=True)
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
-    disk = SmallDisk(tmp_path / "disk")
-    disk.folder.mkdir()
-    try:
-        disk.resize(8, again=False)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("mounting a tmpfs is not permitted here")
-    yield disk
-    subprocess.run(["umount", "--lazy", str(disk.folder)], check=True)
+from tests.small_disk import PAGE, SmallDisk
 
 
 def test_a_file_that_finds_no_room_says_where_and_how_much_and_leaves_nothing(small_disk: SmallDisk) -> None:

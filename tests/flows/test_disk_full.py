@@ -1,0 +1,88 @@
+"""The command over a region of a real slide, on a disk that somebody else fills meanwhile."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.geometry import Box
+from tests.flows.killed_runs import computed_s, cut_region, findings
+from tests.fork_server import ForkServer
+from tests.small_disk import PAGE, SmallDisk
+
+REGION = Box(1200, 1000, 300, 280)
+OPTIONS = ("--core-px", "256", "--device", "cpu", "--precision", "fp32", "--tissue", "all")
+ROOM = 128 * 2**20 // PAGE
+"""More than the estimate asks for, so that the run begins."""
+
+MOMENTS = int(os.environ.get("HISTOLOOM_DISK_MOMENTS", "20"))
+
+pytestmark = pytest.mark.slides
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ForkServer]:
+    with ForkServer("tests.flows.killed_runs:histoloom_heard", {"OMP_NUM_THREADS": "1"}) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def slide(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("region") / "region.tif"
+    return cut_region(data / "wsi" / "CMU-1-Small-Region.svs", REGION, path)
+
+
+def fill_at(moments: int, server: ForkServer, slide: Path, disk: SmallDisk, heard: Path) -> list[str]:
+    """Run the command, fill the disk at each of so many moments of it, make room, run it again; what it said."""
+    disk.resize(ROOM)
+    straight, out = disk.folder / "straight", disk.folder / "out"
+    begun = server.start(str(heard), "run", str(slide), "--out", str(straight), *OPTIONS)
+    whole_s = computed_s(begun)
+    assert server.wait() == 0
+    rng, said = random.Random(5), []
+    command = ("run", str(slide), "--out", str(out), *OPTIONS)
+    for moment in range(moments):
+        child = server.start(str(heard), *command, *(["--force"] if (out / slide.stem).exists() else []))
+        computed_s(child, whole_s * (moment + rng.random()) / moments)
+        disk.fill()
+        time.sleep(0.05)
+        disk.fill()  # what was freed in between, such as a draft's
+        status, words = server.wait(), heard.read_text()
+        assert status in (0, 3), words
+        assert "Traceback" not in words
+        if status == 3:
+            said.append(words)
+        disk.clear()
+        assert server.run(str(heard), *command) == 0, heard.read_text()
+        assert findings(out / slide.stem) == findings(straight / slide.stem)
+    return said
+
+
+def assert_all_say_where_and_how_much(said: list[str], folder: Path) -> None:
+    for words in said:
+        joined = words.replace("\n", " ")
+        assert re.search(rf"{folder}\S*: no space left: at least [\d,]+ bytes are needed there at once", joined), words
+        assert "run the same command again" in joined, words
+
+
+@pytest.mark.timeout(1800)
+def test_a_disk_that_fills_is_named_and_the_same_command_finishes_when_there_is_room(
+    server: ForkServer, slide: Path, small_disk: SmallDisk, tmp_path: Path
+) -> None:
+    said = fill_at(2, server, slide, small_disk, tmp_path / "heard")
+    assert said
+    assert_all_say_where_and_how_much(said, small_disk.folder)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(24 * 3600)
+def test_a_disk_may_fill_at_any_moment(server: ForkServer, slide: Path, small_disk: SmallDisk, tmp_path: Path) -> None:
+    said = fill_at(MOMENTS, server, slide, small_disk, tmp_path / "heard")
+    assert len(said) >= MOMENTS // 2
+    assert_all_say_where_and_how_much(said, small_disk.folder)
