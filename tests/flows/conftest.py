@@ -13,11 +13,17 @@ from tests.flows.prefect_server import Prefect, running_server
 
 
 @pytest.fixture(scope="session")
-def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prefect]:
+def prefect_on_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prefect]:
     """A server on SQLite, a worker of the pool `local`, and everything of prefect.yaml deployed."""
     with running_server(tmp_path_factory.mktemp("prefect")) as server, server.worker("first"):
         server.deploy()
         yield server
+
+
+@pytest.fixture(scope="session")
+def prefect(prefect_on_sqlite: Prefect) -> Prefect:
+    """The same, where the database does not matter."""
+    return prefect_on_sqlite
 
 
 @pytest.fixture(scope="session")

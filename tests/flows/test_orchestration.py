@@ -6,6 +6,7 @@ import re
 import shutil
 import socket
 import time
+from collections.abc import Iterator
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +16,8 @@ import pytest
 
 from flows.inbox_book import Book
 from pipeline.synthetic import SyntheticTruth
-from tests.flows.prefect_server import Prefect, processes_of, wait_for
+from tests.flows.postgresql import postgresql
+from tests.flows.prefect_server import Prefect, processes_of, running_server, wait_for
 
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(3000)]
 
@@ -23,6 +25,22 @@ INGEST_ALONE: dict[str, Any] = {"sr": "none", "nuclei": "none", "classifiers": [
 # Long enough to be caught at work: a real network over many small tiles.
 LONG: dict[str, Any] = {**INGEST_ALONE, "nuclei": "nuclei-unet", "mpp": 0.25, "core_px": 256, "device": "cpu"}
 SEGMENT = "nuclei"
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def prefect(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prefect]:
+    """A server with a worker and all deployments, on each of the databases that Prefect knows."""
+    if request.param == "sqlite":
+        yield request.getfixturevalue("prefect_on_sqlite")
+        return
+    home = tmp_path_factory.mktemp("postgresql")
+    with (
+        postgresql() as address,
+        running_server(home, PREFECT_API_DATABASE_CONNECTION_URL=address) as server,
+        server.worker("first"),
+    ):
+        server.deploy()
+        yield server
 
 
 def stages(log: list[str]) -> dict[str, int]:
