@@ -13,8 +13,9 @@ RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH
 WORKDIR /opt/histoloom
 COPY constraints.txt ./
-# torch comes first and alone: the resolver then keeps that build.
-RUN pip install --constraint constraints.txt --index-url "https://download.pytorch.org/whl/${DEVICE}" torch
+# torch comes first and alone: the resolver then keeps that build. Its own index counts as the later version (2.13.0+cpu is
+# after 2.13.0); what torch needs comes from the usual one, in the versions of constraints.txt.
+RUN pip install --constraint constraints.txt --extra-index-url "https://download.pytorch.org/whl/${DEVICE}" torch
 # What histoloom needs, before its code: a change of the code then makes one small layer anew.
 COPY pyproject.toml README.md LICENSE ./
 RUN mkdir flows models pipeline && pip install --constraint constraints.txt --editable ".${EXTRAS}"
