@@ -35,3 +35,12 @@ def good_slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("slides") / "good.svs"
     write_synthetic_slide(path, 600, 800, 0.5)
     return path
+
+
+@pytest.fixture(scope="session")
+def region(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small slide with tissue all over, cut from a real one."""
+    from tests.flows.killed_runs import REGION, cut_region
+
+    path = tmp_path_factory.mktemp("region") / "region.tif"
+    return cut_region(data / "wsi" / "CMU-1-Small-Region.svs", REGION, path)

@@ -34,6 +34,12 @@ from tests.fork_server import ForkServer
 IMPORTED = (distributed, flows.cohort, models.bundle, models.predict, pipeline.gather, pipeline.preview,
     pipeline.recipe, pipeline.report)  # fmt: skip
 
+REGION = Box(1200, 1000, 300, 280)
+"""Tissue of CMU-1-Small-Region, 150 x 140 um: super-resolved, segmented and classified as any slide at 0.5 um/px, in
+seconds of a core instead of a minute."""
+
+OPTIONS = ("--core-px", "256", "--device", "cpu", "--precision", "fp32", "--tissue", "all")
+
 # What says when, how long and with how much memory, not what was found.
 _OF_THE_RUN = ("timings", "peak_rss_bytes", "finished", "estimated")
 

@@ -11,13 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.geometry import Box
-from tests.flows.killed_runs import computed_s, cut_region, findings
+from tests.flows.killed_runs import OPTIONS, computed_s, findings
 from tests.fork_server import ForkServer
 from tests.small_disk import PAGE, SmallDisk
 
-REGION = Box(1200, 1000, 300, 280)
-OPTIONS = ("--core-px", "256", "--device", "cpu", "--precision", "fp32", "--tissue", "all")
 ROOM = 128 * 2**20 // PAGE
 """More than the estimate asks for, so that the run begins."""
 
@@ -32,23 +29,17 @@ def server() -> Iterator[ForkServer]:
         yield server
 
 
-@pytest.fixture(scope="module")
-def slide(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("region") / "region.tif"
-    return cut_region(data / "wsi" / "CMU-1-Small-Region.svs", REGION, path)
-
-
-def fill_at(moments: int, server: ForkServer, slide: Path, disk: SmallDisk, heard: Path) -> list[str]:
+def fill_at(moments: int, server: ForkServer, region: Path, disk: SmallDisk, heard: Path) -> list[str]:
     """Run the command, fill the disk at each of so many moments of it, make room, run it again; what it said."""
     disk.resize(ROOM)
     straight, out = disk.folder / "straight", disk.folder / "out"
-    begun = server.start(str(heard), "run", str(slide), "--out", str(straight), *OPTIONS)
+    begun = server.start(str(heard), "run", str(region), "--out", str(straight), *OPTIONS)
     whole_s = computed_s(begun)
     assert server.wait() == 0
     rng, said = random.Random(5), []
-    command = ("run", str(slide), "--out", str(out), *OPTIONS)
+    command = ("run", str(region), "--out", str(out), *OPTIONS)
     for moment in range(moments):
-        child = server.start(str(heard), *command, *(["--force"] if (out / slide.stem).exists() else []))
+        child = server.start(str(heard), *command, *(["--force"] if (out / region.stem).exists() else []))
         computed_s(child, whole_s * (moment + rng.random()) / moments)
         disk.fill()
         time.sleep(0.05)
@@ -60,7 +51,7 @@ def fill_at(moments: int, server: ForkServer, slide: Path, disk: SmallDisk, hear
             said.append(words)
         disk.clear()
         assert server.run(str(heard), *command) == 0, heard.read_text()
-        assert findings(out / slide.stem) == findings(straight / slide.stem)
+        assert findings(out / region.stem) == findings(straight / region.stem)
     return said
 
 
@@ -76,16 +67,16 @@ def assert_all_say_where_and_how_much(said: list[str], folder: Path) -> None:
 
 @pytest.mark.timeout(1800)
 def test_a_disk_that_fills_is_named_and_the_same_command_finishes_when_there_is_room(
-    server: ForkServer, slide: Path, small_disk: SmallDisk, tmp_path: Path
+    server: ForkServer, region: Path, small_disk: SmallDisk, tmp_path: Path
 ) -> None:
-    said = fill_at(2, server, slide, small_disk, tmp_path / "heard")
+    said = fill_at(2, server, region, small_disk, tmp_path / "heard")
     assert said
     assert_all_say_where_and_how_much(said, small_disk.folder)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(24 * 3600)
-def test_a_disk_may_fill_at_any_moment(server: ForkServer, slide: Path, small_disk: SmallDisk, tmp_path: Path) -> None:
-    said = fill_at(MOMENTS, server, slide, small_disk, tmp_path / "heard")
+def test_a_disk_may_fill_at_any_moment(server: ForkServer, region: Path, small_disk: SmallDisk, tmp_path: Path) -> None:
+    said = fill_at(MOMENTS, server, region, small_disk, tmp_path / "heard")
     assert len(said) >= MOMENTS // 2
     assert_all_say_where_and_how_much(said, small_disk.folder)

@@ -12,15 +12,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.geometry import Box
-from tests.flows.killed_runs import Killer, computed_s, cut_region, findings
+from tests.flows.killed_runs import OPTIONS, Killer, computed_s, findings
 from tests.fork_server import ForkServer
-
-REGION = Box(1200, 1000, 300, 280)
-"""Tissue of CMU-1-Small-Region, 150 x 140 um: super-resolved, segmented and classified as any slide at 0.5 um/px, in
-seconds of a core instead of a minute."""
-
-OPTIONS = ("--core-px", "256", "--device", "cpu", "--precision", "fp32", "--tissue", "all")
 
 KILLS = int(os.environ.get("HISTOLOOM_KILLS", "100"))
 
@@ -42,15 +35,9 @@ def server() -> Iterator[ForkServer]:
 
 
 @pytest.fixture(scope="module")
-def slide(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("region") / "region.tif"
-    return cut_region(data / "wsi" / "CMU-1-Small-Region.svs", REGION, path)
-
-
-@pytest.fixture(scope="module")
-def straight(server: ForkServer, slide: Path, tmp_path_factory: pytest.TempPathFactory) -> Straight:
+def straight(server: ForkServer, region: Path, tmp_path_factory: pytest.TempPathFactory) -> Straight:
     out = tmp_path_factory.mktemp("straight")
-    child = server.start("run", str(slide), "--out", str(out), *OPTIONS)
+    child = server.start("run", str(region), "--out", str(out), *OPTIONS)
     seconds = computed_s(child)
     assert server.wait() == 0
     return Straight(findings(out / "region"), seconds)
@@ -70,9 +57,9 @@ def kill(killer: Killer, expected: dict[str, Any], kills: int) -> None:
 
 @pytest.mark.timeout(3600)
 def test_a_run_killed_three_times_ends_as_if_never_killed(
-    server: ForkServer, slide: Path, straight: Straight, tmp_path: Path
+    server: ForkServer, region: Path, straight: Straight, tmp_path: Path
 ) -> None:
-    killer = Killer(server, slide, tmp_path / "out", OPTIONS, straight.seconds, random.Random(3))
+    killer = Killer(server, region, tmp_path / "out", OPTIONS, straight.seconds, random.Random(3))
     kill(killer, straight.found, kills=3)
     assert killer.kills == 3
 
@@ -80,8 +67,8 @@ def test_a_run_killed_three_times_ends_as_if_never_killed(
 @pytest.mark.slow
 @pytest.mark.timeout(24 * 3600)
 def test_a_hundred_kills_leave_no_trace_in_any_array_or_table(
-    server: ForkServer, slide: Path, straight: Straight, tmp_path: Path
+    server: ForkServer, region: Path, straight: Straight, tmp_path: Path
 ) -> None:
-    killer = Killer(server, slide, tmp_path / "out", OPTIONS, straight.seconds, random.Random(100), workers=(0, 1, 2))
+    killer = Killer(server, region, tmp_path / "out", OPTIONS, straight.seconds, random.Random(100), workers=(0, 1, 2))
     kill(killer, straight.found, KILLS)
     assert killer.kills == KILLS
