@@ -84,6 +84,9 @@ def run(
         Path | None, typer.Option(help="Local folder for what comes from and goes to URLs. [~/.cache/histoloom]")
     ] = None,
     staging_gib: Annotated[float | None, typer.Option(help="GiB of slides that it may hold. [100]")] = None,
+    fetch: Annotated[
+        str | None, typer.Option(help="Slides from URLs: whole, or of TIFFs the parts that are read. [whole]")
+    ] = None,
     log_json: Annotated[bool, typer.Option("--log-json", help="One JSON line an event on stderr, no bars.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
@@ -103,7 +106,7 @@ def run(
     try:
         settings = _settings(config, {name: value for name, value in given.items() if value is not None})
         settings = settings.within(max_disk, max_memory)
-        cohort = arrange(slides, out, settings, staging_at(staging, staging_gib), force=force)
+        cohort = arrange(slides, out, settings, staging_at(staging, staging_gib, fetch), force=force)
         workforce = Workforce.choose(workers, scheduler, settings.cluster)
         outcomes = process_cohort(cohort, workforce, _progress(log_json))
     except ResourceLost as error:  # a bucket that gives way before the first slide

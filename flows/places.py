@@ -78,14 +78,24 @@ def place_name(place: Place) -> str:
     return slide_name(place.name)
 
 
-def staging_at(folder: Path | None = None, slides_gib: float | None = None) -> Staging:
+def staging_at(folder: Path | None = None, slides_gib: float | None = None, fetch: str | None = None) -> Staging:
     """Where slides of object stores lie while they are worked on, at most 100 GiB of them by default.
 
-    The folder is `HISTOLOOM_STAGING`, where none is given; without that it is in the user's cache.
+    The folder is `HISTOLOOM_STAGING`, where none is given; without that it is in the user's cache. Slides are fetched
+    whole; with `parts`, or where `HISTOLOOM_FETCH` says so, only what is read of those of the TIFF family.
+
+    Raises
+    ------
+    ConfigError
+        for another word than these two
     """
     named = os.environ.get("HISTOLOOM_STAGING")
     chosen = folder or (Path(named) if named else _cache() / "histoloom")
-    return Staging(chosen.expanduser().absolute(), 100.0 if slides_gib is None else slides_gib)
+    way = fetch or os.environ.get("HISTOLOOM_FETCH") or "whole"
+    if way not in ("whole", "parts"):
+        msg = f"slides can be fetched whole or in parts, not {way!r}"
+        raise ConfigError(msg, "Give --fetch whole or --fetch parts (HISTOLOOM_FETCH likewise).")
+    return Staging(chosen.expanduser().absolute(), 100.0 if slides_gib is None else slides_gib, way == "parts")
 
 
 def _cache() -> Path:

@@ -55,7 +55,7 @@ def same_file(path: Path, known: Mapping[str, Any]) -> dict[str, Any]:
         stat = path.stat()
     except OSError:
         return identify(path)
-    if (stat.st_size, stat.st_mtime_ns) == (known.get("bytes"), known.get("modified_ns")):
+    if known.get("sha256") and (stat.st_size, stat.st_mtime_ns) == (known.get("bytes"), known.get("modified_ns")):
         return {key: known[key] for key in ("bytes", "modified_ns", "sha256")}
     return identify(path)
 
@@ -68,11 +68,18 @@ def slide_plan(identity: Mapping[str, Any], config: SlideConfig, networks: Chose
     return {
         "format": FORMAT,
         "numerics": NUMERICS,
-        "slide": {"sha256": identity["sha256"]},
+        "slide": _which(identity),
         "settings": settings,
         "bundles": {card.name: card.weights_hash(config.sr_blend) for card in networks.cards},
         "postprocessing": {card.name: dict(card.postprocessing) for card in networks.cards if card.postprocessing},
     }
+
+
+def _which(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """The slide by its bytes; one of which nobody saw all bytes by what its store says of them."""
+    if identity["sha256"]:
+        return {"sha256": identity["sha256"]}
+    return {"etag": identity["etag"], "bytes": identity["bytes"]}
 
 
 def computing(config: SlideConfig, networks: ChosenNetworks, workforce: Workforce) -> dict[str, Any]:

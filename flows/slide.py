@@ -115,7 +115,8 @@ def process_slide(task: SlideTask, workers: Workers, progress: Progress) -> Mapp
                 progress.slide(output.name, "unchanged")
                 return finished
         progress.slide(output.name, "started")
-        with at_hand(task.path, task.staging) as file:
+        parts = task.staging.parts and task.config.reader != "openslide"
+        with at_hand(task.path, task.staging, parts=parts) as file:
             run = _process(task, file, workers, progress)
         progress.slide(output.name, "done", seconds=round(run["timings"]["seconds"], 1), **run["counts"])
         return run

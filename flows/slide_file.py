@@ -11,6 +11,7 @@ from typing import Any
 from flows.provenance import identify, same_file
 from pipeline.errors import HistoloomError
 from pipeline.object_url import ObjectUrl, Place
+from pipeline.sparse_slide import is_sparse
 from pipeline.staging import Staging, look_up
 
 _IDENTITY = ("bytes", "modified_ns", "sha256", "path", "etag")
@@ -23,21 +24,30 @@ class SlideFile:
     path: Path
     origin: Mapping[str, Any] = field(default_factory=dict)
     """What `run.json` says of where it came from, where that is no file."""
+    in_parts: bool = False
+    """Whether it is fetched as it is read; then nobody has seen all of its bytes."""
 
     def identity(self) -> dict[str, Any]:
-        """What makes it the same slide again; reads all of it."""
+        """What makes it the same slide again; reads all of it, unless it is fetched in parts."""
+        if self.in_parts:
+            return {"bytes": self.path.stat().st_size, "sha256": None, **self.origin}
         return {**identify(self.path), **self.origin}
 
 
 @contextmanager
-def at_hand(place: Place, staging: Staging) -> Iterator[SlideFile]:
-    """The slide as a file that stays as long as the block; its faults are told of the place that a person named."""
+def at_hand(place: Place, staging: Staging, *, parts: bool = False) -> Iterator[SlideFile]:
+    """The slide as a file that stays as long as the block; its faults are told of the place that a person named.
+
+    With `parts` one of an object store is fetched as it is read, where that can be.
+    """
     if isinstance(place, Path):
         yield SlideFile(place)
         return
-    with staging.hold(place) as (path, facts):
+    with staging.hold(place, parts=parts) as (path, facts):
         try:
-            yield SlideFile(path, {"path": str(place), "etag": facts.etag})
+            changed_ns = int(facts.modified.timestamp()) * 10**9
+            origin = {"path": str(place), "etag": facts.etag, "modified_ns": changed_ns}
+            yield SlideFile(path, origin, is_sparse(path))
         except HistoloomError as error:
             if str(path) not in error.what:
                 raise

@@ -18,11 +18,12 @@ from typing import Literal, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import ImplausibleResolution, MissingResolution, UnreadableSlide
+from pipeline.errors import HistoloomError, ImplausibleResolution, MissingResolution, UnreadableSlide
 from pipeline.geometry import Box, Frame
 from pipeline.readers import OpenSlideReader, PictureReader, Reader, ReaderLevel, StatedResolution, openslide_vendor
 from pipeline.resample import Resampled
 from pipeline.resolution import PLAUSIBLE_MPP, fits
+from pipeline.sparse_slide import is_sparse
 from pipeline.tiff_reader import TiffReader
 
 _SEVERAL_FILES = {".mrxs", ".vms", ".vmu", ".dcm"}
@@ -96,6 +97,8 @@ class LevelSource:
     def _read(self, box: Box) -> NDArray[np.uint8]:
         try:
             return self.reader.read(self.index, box)
+        except HistoloomError:  # a slide that is read from an object store, which gave way
+            raise
         except Exception as error:
             what = f"{self.path}: its pixels cannot be decoded at level {self.index}, {box}: {_one_line(error)}"
             raise UnreadableSlide(what, "The file is damaged or cut short; copy or export it again.") from error
@@ -211,6 +214,8 @@ def _open_reader(path: Path, wanted: str) -> Reader:
     for kind in _candidates(path, wanted):
         try:
             return kind(path)
+        except HistoloomError:
+            raise
         except Exception as error:
             reasons.append(f"{kind.name}: {_one_line(error)}")
     what = f"{path}: not a slide that can be read ({'; '.join(reasons)})"
@@ -219,6 +224,8 @@ def _open_reader(path: Path, wanted: str) -> Reader:
 
 def _candidates(path: Path, wanted: str) -> list[_ReaderKind]:
     """Return the readers to try, best first. tiffslide goes first where it is faster and gives the same pixels."""
+    if is_sparse(path):
+        return [TiffReader]
     try:
         vendor = openslide_vendor(path)
         with path.open("rb") as file:

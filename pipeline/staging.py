@@ -2,6 +2,7 @@
 
 FOLDER/slides/<digest>/<name>     one slide; the digest is that of URL, size and ETag, so a changed object is another
 FOLDER/slides/<digest>/.<name>    one that is being fetched, as long as it will be: room is taken before bytes come
+FOLDER/slides/<digest>/.<name>.*  beside a slide of which parts are fetched as they are read (`pipeline.sparse_slide`)
 FOLDER/slides.lock                held while room is made
 
 A folder is locked (flock) by whoever uses it: shared by readers, exclusively by the one who fetches and by the one who
@@ -22,13 +23,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.bucket import Bucket, ObjectFacts
-from pipeline.errors import ResourceLost, SlideError, UnreadableSlide
+from pipeline.errors import HistoloomError, ResourceLost, SlideError, UnreadableSlide
 from pipeline.object_url import ObjectUrl
+from pipeline.sparse_slide import lay_out
+from pipeline.tiff_reader import TiffReader
 
 GIB = 2**30
 _RANGE_BYTES = 8 * 2**20
 _RANGES_AT_ONCE = 4
 _MULTI_FILE = {".mrxs", ".vms", ".vmu"}
+_TIFF = {".svs", ".tif", ".tiff"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +41,14 @@ class Staging:
 
     folder: Path
     slides_gib: float = 100.0
+    parts: bool = False
+    """Whether slides of the TIFF family are fetched in the parts that are read of them."""
 
     @contextmanager
-    def hold(self, url: ObjectUrl) -> Iterator[tuple[Path, ObjectFacts]]:
+    def hold(self, url: ObjectUrl, *, parts: bool = False) -> Iterator[tuple[Path, ObjectFacts]]:
         """The slide as a file, which stays as long as the block; and what the store says about it.
+
+        With `parts` it is a file that fills as it is read, where a reader is here that can do with one.
 
         Raises
         ------
@@ -52,14 +60,13 @@ class Staging:
             where there is no room now, or the store gives way
         """
         facts = look_up(url)
-        entry = self.slides / hashlib.sha256(f"{url}\0{facts.bytes}\0{facts.etag}".encode()).hexdigest()[:24]
-        file = entry / url.name
-        with _shared(self, entry, file, url, facts):
-            os.utime(entry)  # used last now
-            try:
+        with _shared(self, url, facts, parts=parts and is_read_in_parts(url)) as file:
+            if file is not None:
                 yield file, facts
-            finally:
-                os.utime(entry)
+                return
+        with _shared(self, url, facts, parts=False) as whole:
+            assert whole is not None
+            yield whole, facts
 
     @property
     def slides(self) -> Path:
@@ -94,18 +101,44 @@ def look_up(url: ObjectUrl) -> ObjectFacts:
     return facts
 
 
+def is_read_in_parts(url: ObjectUrl) -> bool:
+    """Whether a slide of this name may be one that needs no file of its own."""
+    return url.suffix.lower() in _TIFF
+
+
 @contextmanager
-def _shared(staging: Staging, entry: Path, file: Path, url: ObjectUrl, facts: ObjectFacts) -> Iterator[None]:
-    """Hold a folder as one of its readers, with the slide in it."""
+def _shared(staging: Staging, url: ObjectUrl, facts: ObjectFacts, *, parts: bool) -> Iterator[Path | None]:
+    """Hold a slide's folder as one of its readers; None where its parts alone can be read by nobody here."""
+    kind = "\0parts" if parts else ""
+    entry = staging.slides / hashlib.sha256(f"{url}\0{facts.bytes}\0{facts.etag}{kind}".encode()).hexdigest()[:24]
+    file = entry / url.name
     while True:
         entry.mkdir(parents=True, exist_ok=True)
         with _locked(entry, fcntl.LOCK_SH) as held:
             if held and file.is_file():
-                yield
+                os.utime(entry)  # used last now
+                try:
+                    yield None if parts and not _opens(file) else file
+                finally:
+                    os.utime(entry)
                 return
         with _locked(entry, fcntl.LOCK_EX) as held:
             if held and not file.is_file():
-                _fetch(staging, entry, file, url, facts)
+                if parts:
+                    lay_out(file, url, facts)
+                else:
+                    _fetch(staging, entry, file, url, facts)
+
+
+def _opens(file: Path) -> bool:
+    """Whether the reader that does with parts reads this one; its tables are fetched by that, and stay."""
+    try:
+        TiffReader(file).close()
+    except HistoloomError:
+        raise
+    except Exception:  # whatever a damaged or foreign file makes it raise: the readers of whole files say what it is
+        return False
+    return True
 
 
 @contextmanager
@@ -222,7 +255,7 @@ def _used(entry: Path) -> float:
 def _size_bytes(entry: Path) -> int:
     total = 0
     with suppress(FileNotFoundError):
-        total = sum(path.stat().st_size for path in entry.iterdir())
+        total = sum(512 * path.stat().st_blocks for path in entry.iterdir())  # of a slide in parts, what is here
     return total
 
 

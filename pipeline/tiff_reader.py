@@ -1,13 +1,13 @@
 """The TIFF family (Aperio SVS, generic, OME-TIFF, flat): opened by tiffslide, tiles decoded straight from the file.
 
 tiffslide reads through a zarr store whose reads wait for each other. Here a box's tiles are fetched with positioned
-reads on one file descriptor and decoded where they are asked for: no lock, no cache, no handle a thread.
+reads on one file descriptor and decoded where they are asked for: no lock, no cache, no handle a thread. Of a slide in
+an object store they are all that is fetched.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -22,6 +22,7 @@ from tiffslide import TiffSlide
 
 from pipeline.geometry import Box
 from pipeline.readers import ReaderLevel, StatedResolution, as_number, grey16_to_grey8, refuse_bomb
+from pipeline.slide_bytes import as_file, open_bytes
 
 # tifffile reports every oddity of a file on its logger; what matters comes as an exception.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
@@ -103,7 +104,7 @@ class TiffReader:
     name = "tiffslide"
 
     def __init__(self, path: Path) -> None:
-        with TiffSlide(path) as slide:
+        with TiffSlide(as_file(path)) as slide:
             tiff = slide.ts_tifffile
             foreign = [kind for kind in _OPENSLIDE_ONLY if getattr(tiff, f"is_{kind}")]
             if foreign:
@@ -122,8 +123,7 @@ class TiffReader:
         )
         for page in (page for pages in self._levels for page in pages):
             page.refuse_bomb()
-        self._file = path.open("rb", buffering=0)
-        self._bytes = path.stat().st_size
+        self._file = open_bytes(path)
 
     def read(self, level: int, box: Box) -> NDArray[np.uint8]:
         """Return the (y, x, 3) pixels of a box inside the level; tiles that the file leaves out are white."""
@@ -138,7 +138,9 @@ class TiffReader:
         """Return (planes, y, x, samples) as stored."""
         white = 0 if page.photometric == PHOTOMETRIC.MINISWHITE else 2**page.bits - 1
         stored = np.full((page.planes, box.height, box.width, page.samples), white, page.dtype)
-        for number, plane, place in page.tiles(box):
+        tiles = list(page.tiles(box))
+        self._file.fetch((page.offsets[number], page.byte_counts[number]) for number, *_ in tiles)
+        for number, plane, place in tiles:
             tile = self._tile(page, number)
             if tile is not None:
                 inside = place.clip(box)
@@ -150,15 +152,15 @@ class TiffReader:
         count = page.byte_counts[number]
         if not count:
             return None
-        count = min(count, self._bytes)  # a header may claim any count
-        data = os.pread(self._file.fileno(), count, page.offsets[number])
+        count = min(count, self._file.size)  # a header may claim any count
+        data = self._file.pread(count, page.offsets[number])
         if len(data) < page.byte_counts[number]:
             msg = f"the file ends inside tile {number}: {len(data)} of its {page.byte_counts[number]} bytes are there"
             raise EOFError(msg)
         return page.decode(data, number)
 
     def close(self) -> None:
-        """Close the file descriptor; tiffslide's own was closed once the tables were read."""
+        """Close the file; tiffslide's own was closed once the tables were read."""
         self._file.close()
 
 

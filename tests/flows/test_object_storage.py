@@ -17,6 +17,7 @@ from typer.testing import CliRunner, Result
 from flows.cli import app
 from pipeline.bucket import Bucket
 from pipeline.object_url import ObjectUrl
+from pipeline.pyramidal_tiff import write_pyramidal_tiff
 from pipeline.synthetic import SyntheticTruth
 from tests.fault_proxy import FaultProxy
 from tests.s3_server import ACCESS_KEY, SECRET_KEY, S3Server
@@ -167,3 +168,33 @@ def test_without_credentials_two_lines_say_where_to_put_them(
     assert refused.exit_code == 2
     assert "no credentials for S3 found" in refused.stderr
     assert len(refused.stderr.strip().splitlines()) == 2
+
+
+def test_a_slide_fetched_in_parts_gives_the_results_of_the_whole_one(
+    cohort: ObjectUrl, proxy: FaultProxy, tmp_path: Path
+) -> None:
+    truth = SyntheticTruth(4000, 5000, 0.25, tissue_share=0.1)
+    write_pyramidal_tiff(tmp_path / "wide.tif", truth.frame, truth.render)
+    slide, light = cohort / "slides/wide.tif", LIGHT[2:]
+    Bucket(slide).put(slide.key, tmp_path / "wide.tif")
+
+    def results(out: str, *more: str) -> dict[str, str]:
+        staging = tmp_path / f"staging-{out}"
+        done = histoloom("run", slide, *light, "--out", cohort / out, "--staging", staging, *more)
+        assert done.exit_code == 0, done.stderr
+        found = {facts.key.removeprefix(f"{out}/"): facts.etag for facts in Bucket(cohort).list_under(f"{out}/")}
+        return {name: etag for name, etag in found.items() if ".ome.zarr/" in name or name.endswith("preview.png")}
+
+    whole = results("whole")
+    assert len(whole) > 4
+    assert results("parts", "--fetch", "parts") == whole
+    kept = Bucket(cohort).read("parts/wide/run.json")
+    assert kept is not None
+    run = json.loads(kept[0])
+    assert run["input"]["sha256"] is None
+    assert run["plan"]["slide"] == {"etag": run["input"]["etag"], "bytes": (tmp_path / "wide.tif").stat().st_size}
+
+    before = len(proxy.requests)
+    assert results("parts") == whole, "the other way to fetch asks the same question"
+    assert not any("GET" in request and "/slides/" in request for request in proxy.requests[before:])
+    assert histoloom("run", slide, *light, "--out", tmp_path, "--fetch", "halves").exit_code == 2
