@@ -1,4 +1,4 @@
-"""The bytes of a slide's file, for a reader that asks for ranges: of one that is all here, or that fills as it is read."""
+"""The bytes of a slide's file, for a reader that asks for ranges: of one that is here, or that fills as it is read."""
 
 from __future__ import annotations
 
