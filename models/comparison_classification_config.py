@@ -39,6 +39,8 @@ class PatchData:
     """Options that every training has, such as the normalisation."""
     text: str = ""
     """What stands above the block's tables."""
+    enlarged_schedule: Mapping[str, Any] = field(default_factory=dict)
+    """Settings that win over the schedule's behind an enlargement, where a step costs four times as much."""
 
     def __post_init__(self) -> None:
         held_out = self.source.test or self.source.validation or self.source.test_share or self.source.validation_share
@@ -126,7 +128,9 @@ class Variant:
         TrainingError
             if the row sets what no schedule has.
         """
-        return from_table(ScheduleConfig, {**asdict(self.data.schedule), **self.row.schedule}, self.row.name)
+        enlarged = {} if self.sr == NATIVE else self.data.enlarged_schedule
+        settings = {**asdict(self.data.schedule), **enlarged, **self.row.schedule}
+        return from_table(ScheduleConfig, settings, self.row.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

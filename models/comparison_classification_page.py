@@ -117,10 +117,12 @@ def _names(row: Measured) -> tuple[str, str]:
 
 
 def _reduced(row: Measured, folds: int) -> str:
-    """Return where a row departs from its named option: parameters that the file sets, and folds that are not there."""
+    """Return where a row departs from its option and its set: parameters of the file, missing folds, fewer steps."""
     given = {**row.variant.data.network, **row.variant.row.network}
     words = [f"{name} {_plainly(value)}" for name, value in given.items()]
-    return ", ".join(words + ([f"{len(row.folds)} of {folds} folds"] if len(row.folds) < folds else []))
+    words += [f"{len(row.folds)} of {folds} folds"] if len(row.folds) < folds else []
+    steps, all_steps = row.variant.schedule().iterations, row.variant.data.schedule.iterations
+    return ", ".join(words + ([f"{steps} of {all_steps} iterations"] if steps < all_steps else []))
 
 
 def _patch_row(names: tuple[str, str], reduced: str, figures: Figures, by_class: str) -> list[str]:

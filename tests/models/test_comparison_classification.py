@@ -38,7 +38,8 @@ validation_share = 0.3
 network = { stem = "small" }
 options = { stain = 0.0 }
 source = { name = "s", licence = "none", kind = "files", path = "set" }
-schedule = { iterations = 1, batch = 2, validate_every = 1 }
+schedule = { iterations = 2, batch = 2, validate_every = 1 }
+enlarged_schedule = { iterations = 1 }
 
 [[rows]]
 name = "Small"
@@ -50,7 +51,7 @@ sr = ["none", "bicubic-x2"]
 name = "Other"
 architecture = "resnet18"
 network = { width = 4, depths = [1, 1, 1, 1] }
-schedule = { iterations = 2 }
+schedule = { iterations = 3 }
 folds = 1
 beside = "Small"
 distortion = 0.5
@@ -124,6 +125,8 @@ def test_the_page_has_its_tables_and_leaves_the_rest_alone(work: Path) -> None:
     ]  # fmt: skip
     assert "32 patches of 8 patients" in text
     assert "stem small, width 4, depths 1-1-1-1, 1 of 2 folds" in text
+    behind = next(line for line in text.splitlines() if line.startswith("| Small | bicubic-x2 | "))
+    assert behind.startswith("| Small | bicubic-x2 | stem small, width 4, depths 1-1-1-1, 1 of 2 iterations |")
     assert "**By image is no result.**" in text
     assert "LEAK, by image: " in text
 
