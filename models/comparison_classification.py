@@ -1,11 +1,12 @@
 """Compare classifiers by patient-grouped cross-validation, with and without super-resolution in front of them.
 
     python -m models.comparison_classification --config models/comparisons/classification.toml --data ROOT --work DIR \
-        --page PAGE.md
+        [--records DIR] --page PAGE.md
 
 Every cell is a training of its own (set, enlargement, network, fold). What is there is neither trained nor measured
-again: a comparison that is stopped goes on where it was, within a training, too. Beside the honest rows one shows what
-the published figures rest on: the same network with patients on both sides of the split.
+again: a comparison that is stopped goes on where it was, within a training, too. What each network said of the patches
+that it left out is kept in a small record; those of the page lie beside the comparison's file. Beside the honest rows
+one shows what the published figures rest on: the same network with patients on both sides of the split.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--config", type=Path, required=True, help="the comparison's file, TOML")
     parser.add_argument("--data", type=Path, required=True, help="folder that the sets' paths start from")
     parser.add_argument("--work", type=Path, required=True, help="folder of the bundles that are made")
+    parser.add_argument("--records", type=Path, help="folder of the folds' records; DIR/records by default")
     parser.add_argument("--page", type=Path, help="Markdown file whose section is written anew; else it is printed")
     parser.add_argument("--only", default="", help="train what has these words in its name alone")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda[:N]")
@@ -54,11 +56,12 @@ def main(arguments: list[str] | None = None) -> None:
     comparison = read_patch_comparison(given.config)
     if given.page:
         check_page(given.page, comparison.section)
-    bench = Bench(comparison, given.data, given.work, given.device, partial(print, flush=True))
+    records = given.records or given.work / "records"
+    bench = Bench(comparison, given.data, given.work, given.device, partial(print, flush=True), records)
     if not given.no_training:
         for config in trainings(bench, given.only):
             bench.train(config)
-    text = section(comparison, measure(comparison, bench), given.work)
+    text = section(comparison, measure(comparison, bench), records)
     if given.page:
         write_section(given.page, comparison.section, text)
     else:

@@ -1,25 +1,30 @@
 """Train the folds of a comparison of classifiers, and keep what each network says of the patches that it left out.
 
-A bundle that is there is not trained again, and answers that are there are not computed again, unless the weights are
-others. Patches are read, and enlarged, once for all rows that see them so.
+A fold whose record is there is neither trained nor asked again. Patches are read, and enlarged, once for all rows that
+see them so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from zipfile import BadZipFile
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from models.bundle import load_network
 from models.card import Card
 from models.comparison import refuse_other_settings
 from models.comparison_classification_config import PatchComparison, PatchData, Variant
 from models.comparison_classification_folds import Fold, at, fold_config, patient_folds
+from models.comparison_classification_records import (
+    Answers,
+    Record,
+    pool,
+    read_record,
+    record_path,
+    write_record,
+)
 from models.data_patches import PatchSet
 from models.device import choose_device
 from models.patches_seen import Sight, enlargement, read_seen
@@ -30,30 +35,6 @@ from models.train_bundle import write_trained
 from models.train_config import SourceConfig, TrainConfig
 from models.training import Training
 
-ANSWERS_FILE = "answers.npz"
-
-
-@dataclass(frozen=True, slots=True)
-class Answers:
-    """What networks said of n patches that they had left out."""
-
-    places: NDArray[np.intp]
-    """(n,): where the patches stand in their set."""
-    labels: NDArray[np.int64]
-    patients: NDArray[np.str_]
-    probabilities: NDArray[np.float32]
-    """(n, k)."""
-
-    def at(self, chosen: NDArray[np.intp]) -> Answers:
-        """Return some of the answers."""
-        return Answers(self.places[chosen], self.labels[chosen], self.patients[chosen], self.probabilities[chosen])
-
-
-def pool(parts: Sequence[Answers]) -> Answers:
-    """Return the answers of several folds together, in the set's own order."""
-    joined = Answers(*(np.concatenate([getattr(one, name) for one in parts]) for name in Answers.__slots__))
-    return joined.at(np.argsort(joined.places))
-
 
 @dataclass(frozen=True, slots=True)
 class Measured:
@@ -61,9 +42,8 @@ class Measured:
 
     variant: Variant
     folds: tuple[Answers, ...]
-    bundle: Path
-    """Of its first fold."""
     card: Card
+    """Of its first fold."""
 
     @property
     def pooled(self) -> Answers:
@@ -95,6 +75,8 @@ class Bench:
     work: Path
     device: str = "auto"
     watch: Callable[[str], None] = print
+    records: Path | None = None
+    """Folder of the records; one in `work` where none is named."""
     held: Held = field(default_factory=Held)
     _folds: dict[str, list[Fold]] = field(default_factory=dict)
 
@@ -116,13 +98,15 @@ class Bench:
         return [at(config, self.data_root, self.device) for config in configs]
 
     def train(self, config: TrainConfig) -> None:
-        """Train a fold, or go on with it, unless its bundle is there.
+        """Train a fold, or go on with it, and keep its answers; nothing is done where these are there.
 
         Raises
         ------
         TrainingError
-            if the bundle that is there was trained by other settings.
+            if the record or the bundle that is there is of other settings.
         """
+        if self.record(config) is not None:
+            return
         bundle = self.work / config.name
         if not (bundle / CARD_FILE).is_file():
             self.watch(config.name)
@@ -131,55 +115,45 @@ class Bench:
             task = ClassificationTask(config, read=self.held)
             Training(config, task, folder).run()
             write_trained(config, bundle, folder, task)
-        refuse_other_settings(bundle, read_card(bundle).training, config)
+        card = read_card(bundle)
+        refuse_other_settings(bundle, card.training, config)
+        write_record(self._path(config), Record(card, self._ask(bundle, config)))
 
     def measure(self, variant: Variant) -> Measured | None:
-        """Return a row from the folds whose bundles are there; None without any."""
-        there = [config for config in self.configs(variant) if (self.work / config.name / CARD_FILE).is_file()]
-        if not there:
-            return None
-        first = self.work / there[0].name
-        return Measured(variant, tuple(self.answers(config) for config in there), first, read_card(first))
-
-    def answers(self, config: TrainConfig) -> Answers:
-        """Return what a fold's network says of the patches that it left out.
+        """Return a row from the folds whose records are there; None without any.
 
         Raises
         ------
         TrainingError
-            if its bundle was trained by other settings.
+            if one of them is of other settings.
         """
-        bundle = self.work / config.name
-        card = read_card(bundle)
-        refuse_other_settings(bundle, card.training, config)
-        kept = _read_answers(beside(bundle, config) / ANSWERS_FILE, card.sha256)
-        if kept is not None:
-            return kept
+        there = [record for record in map(self.record, self.configs(variant)) if record is not None]
+        if not there:
+            return None
+        return Measured(variant, tuple(record.answers for record in there), there[0].card)
+
+    def record(self, config: TrainConfig) -> Record | None:
+        """Return the record of a fold, None where there is none.
+
+        Raises
+        ------
+        TrainingError
+            if it is of other settings.
+        """
+        path = self._path(config)
+        record = read_record(path)
+        if record is not None:
+            refuse_other_settings(path, record.card.training, config)
+        return record
+
+    def _path(self, config: TrainConfig) -> Path:
+        return record_path(self.records or self.work / "records", config.name)
+
+    def _ask(self, bundle: Path, config: TrainConfig) -> Answers:
+        """Return what a fold's network says of the patches that it left out."""
         task = ClassificationTask(config, read=self.held)
         network = load_network(bundle).to(choose_device(config.device))
         patches = task.test_patches
         with torch.no_grad():
             said = probabilities(network, patches.pixels, task.normalisation)
-        answers = Answers(task.sources[0].test_places, patches.labels, patches.patients, said)
-        _write_answers(beside(bundle, config) / ANSWERS_FILE, card.sha256, answers)
-        return answers
-
-
-def _read_answers(path: Path, sha256: str) -> Answers | None:
-    """Return the answers of a file, if it is whole and they are these weights' own."""
-    try:
-        with np.load(path, allow_pickle=False) as kept:
-            if str(kept["sha256"]) != sha256:
-                return None
-            return Answers(*(kept[name] for name in Answers.__slots__))
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
-        return None
-
-
-def _write_answers(path: Path, sha256: str, answers: Answers) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"unfinished-{path.name}")
-    np.savez_compressed(
-        unfinished, sha256=np.array(sha256), **{name: getattr(answers, name) for name in Answers.__slots__}
-    )
-    unfinished.replace(path)
+        return Answers(task.sources[0].test_places, patches.labels, patches.patients, said)

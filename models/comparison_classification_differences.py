@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.comparison_classification_bench import Answers
+from models.comparison_classification_records import Answers
 from models.evaluate_classification import balanced_accuracy_of
 from models.metrics import bootstrap_interval
 from models.metrics_classes import by_patient, macro_auc

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from models.bundle import load_network
+from models.bundle import build_without_memory
 from models.comparison_classification_bench import Measured
 from models.comparison_classification_config import PatchComparison, PatchData
 from models.comparison_classification_differences import (
@@ -30,7 +30,7 @@ LEAK = "LEAK, no result: "
 Figures = Mapping[str, Any]
 
 
-def section(comparison: PatchComparison, rows: Sequence[Measured], work: Path) -> str:
+def section(comparison: PatchComparison, rows: Sequence[Measured], where: Path) -> str:
     """Return the section: a heading, the words above the tables, and the tables of each set.
 
     Raises
@@ -39,8 +39,8 @@ def section(comparison: PatchComparison, rows: Sequence[Measured], work: Path) -
         if nothing could be measured.
     """
     if not rows:
-        what = "holds no bundle of this comparison"
-        raise EvaluationError.about(work, what, "Train first: leave --no-training out.")
+        what = "holds no record of this comparison"
+        raise EvaluationError.about(where, what, "Train first: leave --no-training out.")
     parts = [f"## {comparison.title}", comparison.text.strip()]
     for data in comparison.sets:
         of_set = [row for row in rows if row.variant.data.name == data.name]
@@ -166,7 +166,8 @@ def _over_folds(row: Measured) -> str:
 
 
 def _cost_row(comparison: PatchComparison, row: Measured) -> list[str]:
-    network, schedule, card = load_network(row.bundle), row.variant.schedule(), row.card
+    card, schedule = row.card, row.variant.schedule()
+    network = build_without_memory(card, card.name)
     side_px = card.field_px or 0
     weights = sum(parameter.numel() for parameter in network.parameters())
     parameters = ", ".join(f"{name} {_plainly(value)}" for name, value in card.parameters.items())

@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 
 from models.comparison_classification import main, measure, trainings
-from models.comparison_classification_bench import ANSWERS_FILE, Answers, Bench, pool
+from models.comparison_classification_bench import Bench
 from models.comparison_classification_config import read_patch_comparison
 from models.comparison_classification_differences import FIGURES, difference, on_same_patches, score_difference
+from models.comparison_classification_records import Answers, pool
 from models.errors import EvaluationError, TrainingError
 from models.evaluate_classification import judge_classes
 from models.metrics_classes import by_patient
@@ -164,7 +165,7 @@ def test_what_is_there_is_neither_trained_nor_computed_again(work: Path, patches
     heard = list[str]()
     of = Bench(read_patch_comparison(work / "c.toml"), patches, work / "work", "cpu", heard.append)
     cards = {path: path.stat().st_mtime_ns for path in (work / "work").glob(f"*/{CARD_FILE}")}
-    kept = {path: path.stat().st_mtime_ns for path in (work / "work").glob(f"*/{ANSWERS_FILE}")}
+    kept = {path: path.stat().st_mtime_ns for path in (work / "work/records").iterdir()}
     assert len(cards) == len(kept) == 9
     for config in trainings(of):
         of.train(config)
@@ -173,15 +174,37 @@ def test_what_is_there_is_neither_trained_nor_computed_again(work: Path, patches
     assert all(path.stat().st_mtime_ns == when for path, when in (cards | kept).items())
 
 
-def test_answers_of_other_weights_or_a_broken_file_are_computed_again(work: Path, patches: Path) -> None:
+def test_a_record_that_is_broken_is_made_anew_from_the_bundle(work: Path, patches: Path) -> None:
     of = bench(work / "c.toml", patches, work / "work")
     config = next(trainings(of))
-    path = work / "work" / f"{config.name}.training" / ANSWERS_FILE
-    before, whole = of.answers(config), path.read_bytes()
+    path = work / "work/records" / f"{config.name}.npz"
+    before, whole = of.record(config), path.read_bytes()
+    assert before is not None
     for broken in (b"", whole[:100]):
         path.write_bytes(broken)
-        assert np.array_equal(of.answers(config).probabilities, before.probabilities)
-        assert path.read_bytes() != broken
+        assert of.record(config) is None
+        of.train(config)
+        after = of.record(config)
+        assert after is not None
+        assert np.array_equal(after.answers.probabilities, before.answers.probabilities)
+
+
+def test_the_tables_follow_from_the_records_without_any_weights(work: Path, patches: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(PAGE, encoding="utf-8")
+    given = [
+        "--config",
+        str(work / "c.toml"),
+        "--data",
+        str(patches),
+        "--work",
+        str(tmp_path / "none"),
+        "--device",
+        "cpu",
+    ]
+    main([*given, "--records", str(work / "work/records"), "--page", str(page)])
+    assert page.read_text(encoding="utf-8") == (work / "results.md").read_text(encoding="utf-8")
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_bundle_of_other_settings_is_refused(work: Path, patches: Path, tmp_path: Path) -> None:
@@ -214,7 +237,7 @@ def test_patches_are_read_once_for_all_rows_that_see_the_same(file: Path, patche
 
 def test_nothing_measured_is_no_page(file: Path, patches: Path, tmp_path: Path) -> None:
     given = ["--config", str(file), "--data", str(patches), "--work", str(tmp_path), "--no-training"]
-    with pytest.raises(EvaluationError, match="holds no bundle of this comparison"):
+    with pytest.raises(EvaluationError, match="holds no record of this comparison"):
         main(given)
 
 
