@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import mimetypes
 from collections.abc import Iterator
 from contextlib import asynccontextmanager
@@ -15,14 +14,13 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
-from flows.view_catalogue import Catalogue, UnknownSlide
+from flows.view_catalogue import Catalogue
 from flows.view_cohort import file_url, findings, summary
 from flows.view_guard import REPORT_CSP, STORE_PREFIX, Guard, Policy
 from flows.view_links import neuroglancer_link
 from flows.view_ranges import asked_range
-from pipeline.errors import HistoloomError, ResourceLost, StorageRefused, StoreError
+from pipeline.errors import HistoloomError, ResourceLost, StorageRefused
 from pipeline.output import is_result
-from pipeline.view_files import OutsideFolder
 from pipeline.view_nuclei import View
 from pipeline.view_slide import SlideView
 

@@ -1,7 +1,7 @@
 """The files below one folder, or one prefix of a bucket, to be read and never left.
 
-A path is relative, with slashes. Whatever it says, nothing outside the folder is opened: parts such as `..` are refused,
-and a symbolic link is followed only to where it stays inside.
+A path is relative, with slashes. Whatever it says, nothing outside the folder is opened: parts such as `..` are
+refused, and a symbolic link is followed only to where it stays inside.
 """
 
 from __future__ import annotations
