@@ -137,7 +137,8 @@ class Catalogue:
             with mirrored(self.place) as folder:
                 return _rows(LocalFiles(folder), published_states(self.place))
         assert isinstance(self.files, LocalFiles)
-        return _rows(self.files, slide_states(self.files.root))
+        inside = {*self.files.folders(""), *self.files.folders(".partial")}
+        return _rows(self.files, [state for state in slide_states(self.files.root) if state["slide"] in inside])
 
 
 def _files(place: Place) -> Files:
