@@ -8,6 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any, Generic, TypeVar
@@ -161,7 +162,7 @@ def _id(name: str) -> str:
 
 def _rows(files: LocalFiles, states: list[dict[str, Any]]) -> list[dict[str, Any]]:
     rows = []
-    for state in states:
+    for state in map(partial(_own, files), states):
         name = str(state["slide"])
         whole = Path(name).name == name and _stamped(files, f"{name}/run.json")
         folder = name if whole else f".partial/{name}"
@@ -169,6 +170,16 @@ def _rows(files: LocalFiles, states: list[dict[str, Any]]) -> list[dict[str, Any
         preview = bool(whole) and _stamped(files, f"{name}/preview.png")
         rows.append(cohort_row(_id(name), state, record, whole=bool(whole), preview=preview, files=files))
     return rows
+
+
+def _own(files: LocalFiles, state: dict[str, Any]) -> dict[str, Any]:
+    """How a slide is, without what was read through a link that leads elsewhere."""
+    folder = f".partial/{state['slide']}"
+    if not _stamped(files, f"{folder}/stages.json"):
+        state = {**state, "stages": []}
+    if state["state"] == "failed" and not _stamped(files, f"{folder}/failed.json"):
+        state = {**state, "what": "why it failed is a link that leads out of the folder", "cure": None}
+    return state
 
 
 def _stamped(files: LocalFiles, path: str) -> bool:

@@ -11,7 +11,7 @@ from pipeline.errors import StoreError
 from pipeline.geometry import Frame
 from pipeline.record import Record
 from pipeline.store import SlideStore
-from pipeline.view_files import BucketFiles, Files, LocalFiles, read_small
+from pipeline.view_files import BucketFiles, Files, LocalFiles, OutsideFolder, read_small
 from pipeline.view_layers import ViewLayer, list_layers
 from pipeline.view_nuclei import NucleiView
 from pipeline.view_patches import PatchesView
@@ -38,7 +38,8 @@ class SlideView:
         self.record = Record(self._json("run.json") or self._json("begun.json") or {})
         self.store_path = f"{folder}/{name}.ome.zarr"
         self._store = self._open_store()
-        self.layers: dict[str, ViewLayer] = {layer.id: layer for layer in list_layers(self._store)}
+        listed = (layer for layer in list_layers(self._store) if self._lies_inside(layer.group))
+        self.layers: dict[str, ViewLayer] = {layer.id: layer for layer in listed}
         if "image" not in self.layers:
             msg = f"{name}: there is no image to look at yet"
             raise StoreError(msg, "Wait until the run has begun to read the slide, or run it again.")
@@ -58,6 +59,14 @@ class SlideView:
         for path in ("zarr.json", ".zattrs"):
             self.files.stamp(f"{self.store_path}/{path}")
         return SlideStore(self.files.root / self.store_path)
+
+    def _lies_inside(self, group: str) -> bool:
+        """Whether no link leads from the store to a group elsewhere; links of levels are met by their tiles."""
+        try:
+            self.files.stamp("/".join(filter(None, (self.store_path, group, "zarr.json"))))
+        except OutsideFolder:
+            return False
+        return True
 
     def _json(self, name: str) -> dict[str, Any] | None:
         content = read_small(self.files, f"{self.folder}/{name}")

@@ -41,6 +41,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "stranger").symlink_to(place / "elsewhere" / "stranger")
     (root / "again").symlink_to(root / "slide")
     (root / "up").symlink_to(place)
+    (place / "reason.json").write_text('{"what": "nobody outside may read this"}')
+    (root / ".partial" / "failed").mkdir(parents=True)
+    (root / ".partial" / "failed" / "failed.json").symlink_to(place / "reason.json")
+    (linked / "linked.ome.zarr" / "labels").rename(place / "labels")
+    (linked / "linked.ome.zarr" / "labels").symlink_to(place / "labels")
     os.mkfifo(root / "slide" / "preview.png")
     return root
 
@@ -89,7 +94,9 @@ def test_a_link_that_stays_inside_is_followed(viewer: Viewer, folder: Path) -> N
 def test_no_slide_outside_is_listed(viewer: Viewer) -> None:
     listed = {row["id"] for row in viewer.ask("/api/cohort").json()["slides"]}
     assert {"stranger", "up"} & listed == set()
-    assert {"slide", "linked"} <= listed
+    assert {"slide", "linked", "failed"} <= listed
+    assert SECRET not in viewer.ask("/api/cohort").body
+    assert "tissue" not in {layer["id"] for layer in viewer.ask("/api/slides/linked").json()["layers"]}
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "PROPFIND"])
