@@ -6,7 +6,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
+from PIL import Image
 
 from pipeline.synthetic import write_synthetic_slide
 from tests.flows.prefect_server import Prefect, running_server
@@ -44,3 +47,22 @@ def region(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     path = tmp_path_factory.mktemp("region") / "region.tif"
     return cut_region(data / "wsi" / "CMU-1-Small-Region.svs", REGION, path)
+
+
+@pytest.fixture(scope="session")
+def results(tissue_crop: NDArray[np.uint8], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a run leaves of two slides: `tissue`, super-resolved, segmented and classified, and one that failed."""
+    from typer.testing import CliRunner
+
+    from flows.cli import app
+
+    folder = tmp_path_factory.mktemp("viewed")
+    (folder / "slides").mkdir()
+    Image.fromarray(tissue_crop[100:400, 100:380]).save(folder / "slides" / "tissue.png")
+    (folder / "slides" / "broken.svs").write_bytes(b"no slide")
+    options = ["--mpp", "0.5", "--tissue", "all", "--core-px", "256", "--device", "cpu", "--precision", "fp32"]
+    done = CliRunner().invoke(
+        app, ["run", str(folder / "slides"), "--out", str(folder / "results"), *options], catch_exceptions=False
+    )
+    assert done.exit_code == 3, done.output
+    return folder / "results"
