@@ -22,6 +22,7 @@ from tests.clients.contract import (
     compare,
     finish_known_slide,
 )
+from tests.clients.foreign import Foreign, run_script
 from tests.clients.server import serving
 
 
@@ -77,3 +78,9 @@ def slide_url(slide_05: KnownSlide) -> Iterator[str]:
     """The folder of the slide in NGFF 0.5, served as browsers want it."""
     with serving(slide_05.folder) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def foreign() -> Foreign:
+    """Runs scripts in environments of their own, which are made when they are first asked for."""
+    return run_script

@@ -96,6 +96,13 @@ class KnownSlide:
         inside = (nuclei.y > reach) & (nuclei.y < self.truth.height - reach)
         return nuclei.take(inside & (nuclei.x > reach) & (nuclei.x < self.truth.width - reach))
 
+    def within(self, first_um: Floats, last_um: Floats) -> Nuclei:
+        """Those of them that a window from one place, (y, x) in um, to another shows whole."""
+        nuclei = self.whole()
+        low, high = (np.asarray(first_um) + _WHOLE_UM) / MPP, (np.asarray(last_um) - _WHOLE_UM) / MPP
+        inside = (nuclei.y > low[0]) & (nuclei.y < high[0]) & (nuclei.x > low[1]) & (nuclei.x < high[1])
+        return nuclei.take(inside)
+
 
 def finish_known_slide(root: Path, case: Case) -> KnownSlide:
     """Run a slide from file to results by the code that a run uses, with rules for networks."""
