@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -23,7 +25,9 @@ from tests.clients.contract import (
     finish_known_slide,
 )
 from tests.clients.foreign import Foreign, run_script
-from tests.clients.server import serving
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 
 @pytest.fixture(scope="session")
@@ -74,13 +78,31 @@ def hold(measured: dict[str, dict[str, float]]) -> Hold:
 
 
 @pytest.fixture(scope="session")
-def slide_url(slide_05: KnownSlide) -> Iterator[str]:
-    """The folder of the slide in NGFF 0.5, served as browsers want it."""
-    with serving(slide_05.folder) as url:
-        yield url
-
-
-@pytest.fixture(scope="session")
 def foreign() -> Foreign:
     """Runs scripts in environments of their own, which are made when they are first asked for."""
     return run_script
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Headless Chromium that draws WebGL on the CPU."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="pip install 'histoloom[clients]'")
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("no Chromium here: apt install chromium")
+    flags = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=flags)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: Browser) -> Iterator[Page]:
+    """A window of 1,000 x 800 px; what went wrong in it fails the test."""
+    page = chromium.new_page(viewport={"width": 1000, "height": 800})
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    page.close()
+    assert not errors

@@ -1,8 +1,7 @@
-"""A file server for browsers: CORS, `Range: bytes=a-b` and `bytes=-n`, 404 for absent chunks."""
+"""`histoloom view` as users run it, and a file server for the pages of other viewers."""
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,48 +9,20 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+from flows.view_server import Address, listening
 
 
-class _Files(SimpleHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Quiet(SimpleHTTPRequestHandler):
     extensions_map = {**SimpleHTTPRequestHandler.extensions_map, ".js": "text/javascript"}  # noqa: RUF012
-
-    def end_headers(self) -> None:
-        self.send_header("Access-Control-Allow-Origin", "*")
-        self.send_header("Access-Control-Allow-Headers", "*")
-        self.send_header("Access-Control-Expose-Headers", "Content-Range, Content-Length, Accept-Ranges")
-        super().end_headers()
-
-    def do_OPTIONS(self) -> None:
-        self.send_response(204)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def do_GET(self) -> None:
-        asked = _RANGE.fullmatch(self.headers.get("Range", ""))
-        path = Path(self.translate_path(self.path))
-        if asked is None or not path.is_file():
-            super().do_GET()
-            return
-        content = path.read_bytes()
-        first, last = asked.groups()
-        begin = int(first) if first else max(0, len(content) - int(last))
-        end = min(len(content), int(last) + 1) if first and last else len(content)
-        self.send_response(206)
-        self.send_header("Content-Range", f"bytes {begin}-{end - 1}/{len(content)}")
-        self.send_header("Content-Length", str(end - begin))
-        self.end_headers()
-        self.wfile.write(content[begin:end])
 
     def log_message(self, format: str, *args: object) -> None:
         pass
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[str]:
-    """Serve a folder on a free port of this machine; gives the URL, without a slash at its end."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Files, directory=str(folder)))
+def pages(folder: Path) -> Iterator[str]:
+    """Serve a folder on a free port of this machine; gives the origin, without a slash at its end."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder)))
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -61,3 +32,16 @@ def serving(folder: Path) -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@contextmanager
+def viewing(results: Path, *origins: str) -> Iterator[str]:
+    """Serve results with pages of other origins allowed to read stores; gives the URL, without a slash at its end."""
+    with listening(results, Address(port=0, origins=origins)) as (server, listener, url):
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        try:
+            yield url.rstrip("/")
+        finally:
+            server.should_exit = True
+            thread.join()
