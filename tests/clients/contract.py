@@ -111,12 +111,13 @@ def finish_known_slide(root: Path, case: Case) -> KnownSlide:
         path, *SIZE, MPP, level_downsamples=(1, DOWNSAMPLE), compression="deflate", tissue_share=1.0, seed=7
     )
     output = SlideOutput(root / "results", "known")
+    scale = 2 if case.super_resolved else 1
     with open_slide(path) as slide:
         level0, base = slide.info.frame, base_source(slide, case.read_mpp).frame
         recipe = Recipe(
             "known", level0, base, _CORE_PX,
-            sr=Network("doubling", Doubling(), base.mpp, scale=2) if case.super_resolved else None,
-            nuclei=Network("violet", Violet(), base.mpp / (2 if case.super_resolved else 1), 16, classes=VIOLET_CLASSES),
+            sr=Network("doubling", Doubling(), base.mpp, scale=scale) if case.super_resolved else None,
+            nuclei=Network("violet", Violet(), base.mpp / scale, 16, classes=VIOLET_CLASSES),
             classifiers=(Network("crowding", Crowding(), 4.0, field_px=20, classes=("few", "many")),),
         )  # fmt: skip
         run = describe_run(slide.info, identify(path), recipe, SlideConfig())

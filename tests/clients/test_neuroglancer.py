@@ -68,7 +68,8 @@ def closer(state: Any, slide: KnownSlide, level0_px_per_px: float, visible: str)
     um_per_voxel = state["dimensions"]["x"][0] * 1e6
     layers = [{**layer, "visible": layer["name"] == visible} for layer in state["layers"]]
     position = [side / 2 * slide.truth.mpp / um_per_voxel for side in slide.truth.frame.shape[::-1]]
-    return {**state, "layers": layers, "position": position, "crossSectionScale": level0_px_per_px * slide.truth.mpp / um_per_voxel,
+    scale = level0_px_per_px * slide.truth.mpp / um_per_voxel
+    return {**state, "layers": layers, "position": position, "crossSectionScale": scale,
             "showAxisLines": False, "showScaleBar": False, "showDefaultAnnotations": False,
             "crossSectionBackgroundColor": "#ffffff"}  # fmt: skip
 

@@ -63,7 +63,7 @@ def test_duckdb_finds_the_nuclei(slide: KnownSlide, hold: Hold) -> None:
 
 
 def test_duckdb_reads_outlines_and_boxes(slide: KnownSlide) -> None:
-    """As geometry, where this DuckDB knows the type without an extension, which would have to be fetched; else as WKB."""
+    """As WKB: the extension that computes with geometry would have to be fetched from a server."""
     query = (
         "SELECT geometry, area_level0_px FROM read_parquet(?) WHERE bbox.xmax >= 200 AND bbox.xmin <= 600 "
         "AND bbox.ymax >= 300 AND bbox.ymin <= 700"
