@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint pictures clean
+.PHONY: demo test clients lint pictures clean
 
 demo: $(VENV)/.installed
 	$(BIN)/histoloom sample slides
@@ -15,7 +15,11 @@ demo: $(VENV)/.installed
 	@echo "The store:    $(CURDIR)/results/CMU-1-Small-Region/CMU-1-Small-Region.ome.zarr"
 
 test: lint
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow and not clients"
+
+# Opens results in napari, Neuroglancer, Viv, QuBaLab, ome-zarr-py and SpatialData; wants Chromium, node and npm.
+clients: $(VENV)/.installed-clients
+	$(BIN)/pytest -m clients tests/clients
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
@@ -34,6 +38,10 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
 
 $(VENV)/.installed-test: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	touch $@
+
+$(VENV)/.installed-clients: $(VENV)/.installed-test
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[clients]'
 	touch $@
 
 clean:

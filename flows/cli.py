@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from flows.cli_evaluate import app as evaluate
+from flows.cli_export import app as export
 from flows.cli_view import view
 from flows.cli_watch import watch
 
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 
 app.add_typer(evaluate, name="evaluate")
+app.add_typer(export, name="export")
 app.command()(view)
 app.command()(watch)
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 
 # Raised when a change of the code changes results; tiles computed before it are not mixed with tiles after it.
-NUMERICS = 4
+NUMERICS = 5
 
 _PACKAGES = (
     "histoloom", "torch", "numpy", "zarr", "zarrs", "dask", "scikit-image", "shapely", "tiffslide", "openslide-python",

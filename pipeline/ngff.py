@@ -1,14 +1,16 @@
 """OME-NGFF metadata (0.5 and 0.4) as plain values; no I/O.
 
 Specification: https://ngff.openmicroscopy.org/0.5/. What goes beyond it was found by opening stores in the viewers:
-units on every axis (Neuroglancer), translations of half a pixel between levels (Neuroglancer), `omero` channels
+units on every axis (Neuroglancer), translations that place the centres of pixels (Neuroglancer), `omero` channels
 (napari), a copy of the list of labels (vizarr). See docs/reference/outputs.md.
+
+Transforms lead to um from the slide's first corner, in every group alike: docs/explanation/coordinates.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pipeline.geometry import Frame
@@ -50,19 +52,19 @@ def _axes(channels: bool) -> list[Attributes]:
     return [*channel, *({"name": name, "type": "space", "unit": "micrometer"} for name in "yx")]
 
 
-def _transforms(frame: Frame, finest: Frame, channels: bool) -> list[Attributes]:
-    """Scale, and the translation that puts the centre of a coarse pixel amid the fine ones it stands for."""
+def _transforms(frame: Frame, channels: bool) -> list[Attributes]:
+    """From indices to um from the slide's first corner: index 0 is the centre of a pixel, half a pixel from there."""
     lead = [1.0] if channels else []
-    scale: list[Attributes] = [{"type": "scale", "scale": [*lead, frame.mpp, frame.mpp]}]
-    offset = (frame.mpp - finest.mpp) / 2
-    if offset > 0:
-        scale.append({"type": "translation", "translation": [*(0.0 for _ in lead), offset, offset]})
-    return scale
+    half_px = frame.mpp / 2
+    return [
+        {"type": "scale", "scale": [*lead, frame.mpp, frame.mpp]},
+        {"type": "translation", "translation": [*(0.0 for _ in lead), half_px, half_px]},
+    ]
 
 
-def _multiscales(name: str, pyramid: Pyramid, channels: bool, origin: Frame, method: str) -> Attributes:
+def _multiscales(name: str, pyramid: Pyramid, channels: bool, method: str) -> Attributes:
     datasets = [
-        {"path": str(level), "coordinateTransformations": _transforms(frame, origin, channels)}
+        {"path": str(level), "coordinateTransformations": _transforms(frame, channels)}
         for level, frame in enumerate(pyramid.levels)
     ]
     return {"name": name, "axes": _axes(channels), "datasets": datasets, "type": method}
@@ -89,17 +91,16 @@ def image(version: NgffVersion, name: str, pyramid: Pyramid) -> Attributes:
         "channels": [_channel(label, colour, 255.0, True) for label, colour in _RGB],
         "rdefs": {"model": "color", "defaultT": 0, "defaultZ": 0},
     }
-    multiscales = _multiscales(name, pyramid, True, pyramid.levels[0], "mean of 2 x 2")
+    multiscales = _multiscales(name, pyramid, True, "mean of 2 x 2")
     return _wrap(version, {"multiscales": [multiscales], "omero": omero})
 
 
 @dataclass(frozen=True, slots=True)
 class Heatmap:
-    """What a heat map shows: a channel a class, values from 0 to `end`, over pixels of a coarser level of `origin`."""
+    """What a heat map shows: a channel a class, values from 0 to `end`."""
 
     channels: tuple[str, ...]
-    origin: Frame
-    end: float = 1.0
+    end: float = field(default=1.0, kw_only=True)
 
 
 def heatmap(version: NgffVersion, name: str, pyramid: Pyramid, content: Heatmap) -> Attributes:
@@ -109,13 +110,13 @@ def heatmap(version: NgffVersion, name: str, pyramid: Pyramid, content: Heatmap)
         for index, label in enumerate(content.channels)
     ]
     omero = {"channels": channels, "rdefs": {"model": "color", "defaultT": 0, "defaultZ": 0}}
-    multiscales = _multiscales(name, pyramid, True, content.origin, "mean of 2 x 2, absent left out")
+    multiscales = _multiscales(name, pyramid, True, "mean of 2 x 2, absent left out")
     return _wrap(version, {"multiscales": [multiscales], "omero": omero})
 
 
 def labels(version: NgffVersion, name: str, pyramid: Pyramid) -> Attributes:
     """Attributes of a label image, axes (y, x), that lies on the image two groups up."""
-    multiscales = _multiscales(name, pyramid, False, pyramid.levels[0], "every second pixel")
+    multiscales = _multiscales(name, pyramid, False, "most of 2 x 2")
     return _wrap(version, {"multiscales": [multiscales], "image-label": {"source": {"image": "../../"}}})
 
 

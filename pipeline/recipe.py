@@ -191,18 +191,18 @@ class Recipe:
     @property
     def heatmaps(self) -> dict[str, Heatmap]:
         """Group to content, of every heat map."""
-        maps = {_heatmap_of(network): Heatmap(network.classes, self.base) for network in self.classifiers}
+        maps = {_heatmap_of(network): Heatmap(network.classes) for network in self.classifiers}
         if self.segment:
-            maps[DENSITY] = Heatmap((DENSITY_CHANNEL,), self.base, end=DENSITY_END)
+            maps[DENSITY] = Heatmap((DENSITY_CHANNEL,), end=DENSITY_END)
         if self.sr:
-            maps[CONSISTENCY] = Heatmap(("rms difference",), self.base, end=0.1)
+            maps[CONSISTENCY] = Heatmap(("rms difference",), end=0.1)
         return maps
 
     def coarser(self, group: str) -> Iterator[Halve]:
         """The stages that build the pyramid of a group, finest first."""
         image = "sr" if group.startswith("sr") else ""
         pyramid = self.heatmap_pyramid if group in self.heatmaps else self.pyramids[image]
-        method: Method = "nearest" if "labels/" in group else "mean"
+        method: Method = "most" if "labels/" in group else "mean"
         reach_um: float | None = self._sr_reach_um if image == "sr" else self._base_reach_um
         if group in self.heatmaps:
             reach_um = None

@@ -76,7 +76,7 @@ def _fill(store: SlideStore, group: str, pixels: NDArray[Any]) -> None:
 def _add_map(store: SlideStore, group: str, base: Frame, classes: tuple[str, ...], values: tuple[float, ...]) -> None:
     """A map over 2 um pixels: `values`, one a class, over the left half, NaN over the right."""
     frame = base.halved(2)
-    store.create_heatmap(group, Pyramid.over(frame), Heatmap(classes, base), CORE_PX)
+    store.create_heatmap(group, Pyramid.over(frame), Heatmap(classes), CORE_PX)
     content = np.full((*frame.shape, len(classes)), np.nan, np.float32)
     content[:, : max(1, frame.width // 2)] = values
     _fill(store, group, content)

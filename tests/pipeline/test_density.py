@@ -50,7 +50,7 @@ def new_workspace(folder: Path, points: Points, tissue: TissueMask, core_px: int
     workspace = Workspace(folder, "slide", SlideRef(folder / "slide.svs", None, "auto", 1.0))
     tissue.save(workspace.tissue_path)
     write_geoparquet([nuclei_table(points.tolist())], workspace.nuclei_path)
-    content = Heatmap((DENSITY_CHANNEL,), LEVEL0, DENSITY_END)
+    content = Heatmap((DENSITY_CHANNEL,), end=DENSITY_END)
     workspace.store.create_heatmap(DENSITY, Pyramid.over(MAP), content, core_px)
     return workspace
 

@@ -99,7 +99,7 @@ def test_rows_lie_where_the_patches_were_at_any_resolution(heatmap: Frame) -> No
 @pytest.mark.parametrize("core_px", [256, 512])
 def test_a_map_is_written_core_by_core_and_the_rest_stays_nan(tmp_path: Path, core_px: int) -> None:
     store = SlideStore(tmp_path / "a.ome.zarr")
-    store.create_heatmap("heatmaps/x", Pyramid.over(FRAME), Heatmap(("no", "yes"), FRAME), core_px)
+    store.create_heatmap("heatmaps/x", Pyramid.over(FRAME), Heatmap(("no", "yes")), core_px)
     layer, patches = store.layer("heatmaps/x/0"), grid(some((11, 10), absent=0.3))
     fold_grid(patches, layer, core_px)
     np.testing.assert_array_equal(layer.read(FRAME.box), patches.over(FRAME.box))

@@ -20,7 +20,7 @@ def stored(folder: Path, values: NDArray[np.float32], tissue: NDArray[np.bool_] 
     """A store with a heat map (y, x, classes) and the mask on the same pixels."""
     store = SlideStore(folder / "a.ome.zarr")
     classes = tuple("abcdef"[: values.shape[-1]])
-    store.create_heatmap("heatmaps/x", Pyramid.over(FRAME), Heatmap(classes, FRAME), 256)
+    store.create_heatmap("heatmaps/x", Pyramid.over(FRAME), Heatmap(classes), 256)
     store.layer("heatmaps/x/0").write(FRAME.box, values)
     if tissue is not None:
         store.create_labels("labels/tissue", Pyramid.over(FRAME.finer(4)), 256, "uint8")

@@ -122,10 +122,9 @@ def test_areas_are_those_of_the_ellipses(woven: tuple[SyntheticTruth, Workspace,
     assert abs(np.median(ratio) - 1) < 0.08
 
 
-def centres_um(frame: Frame, origin: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def centres_um(frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Where NGFF transforms put the pixels' centres, counted from the slide's first corner."""
-    offset = (frame.mpp - origin.mpp) / 2 + origin.mpp / 2
-    y, x = (np.arange(side, dtype=np.float64) * frame.mpp + offset for side in frame.shape)
+    y, x = ((np.arange(side, dtype=np.float64) + 0.5) * frame.mpp for side in frame.shape)
     return y, x
 
 
@@ -137,7 +136,7 @@ def test_labels_lie_on_the_nuclei_of_the_image(woven: tuple[SyntheticTruth, Work
     numbers = labels.read(labels.frame.box)
     table = pq.read_table(workspace.nuclei_path)
     assert set(np.unique(numbers)) - {0} == set(range(1, table.num_rows + 1))
-    y_um, x_um = centres_um(labels.frame, store.pyramid(group).levels[0])
+    y_um, x_um = centres_um(labels.frame)
     for row, (y, x) in enumerate(points(table), start=1):
         ys, xs = np.nonzero(numbers == row)
         assert abs(y_um[ys].mean() - y * truth.mpp) < labels.frame.mpp
@@ -155,7 +154,7 @@ def test_every_layer_shows_the_same_nuclei_at_the_same_place(
                 continue
             image = workspace.store.layer(f"{group}/{level}".lstrip("/"))
             dark = image.read(frame.box)[..., 0] < 150
-            y_um, x_um = centres_um(frame, pyramid.levels[0])
+            y_um, x_um = centres_um(frame)
             rows = np.abs(y_um[:, None] - nuclei.y * truth.mpp).argmin(axis=0)
             columns = np.abs(x_um[:, None] - nuclei.x * truth.mpp).argmin(axis=0)
             assert dark[rows, columns].mean() > 0.95
@@ -180,7 +179,7 @@ def test_a_pixel_of_the_heat_map_is_the_mean_of_the_patches_over_it_weighed_by_t
     layer = workspace.store.layer("heatmaps/crowding/0")
     seen = layer.read(layer.frame.box)[..., 1]
     rows = pq.read_table(workspace.patches_path).to_pylist()
-    y, x = (centres_um(layer.frame, layer.frame)[axis] / truth.mpp for axis in (0, 1))
+    y, x = (centres_um(layer.frame)[axis] / truth.mpp for axis in (0, 1))
     within = (np.arange(4096) + 0.5) / 4096 - 0.5
 
     def window(centre: float, pitch: float, corner: float, side: float) -> float:
@@ -210,7 +209,7 @@ def test_the_density_map_is_the_sum_of_gaussians_over_what_of_them_lies_on_the_s
     density = layer.read(layer.frame.box)[..., 0]
     sigma_um, found_um = recipe.density.sigma_um, points(pq.read_table(workspace.nuclei_path)) * truth.mpp
     weights, on_slide = [], []
-    centres = centres_um(layer.frame, layer.frame)
+    centres = centres_um(layer.frame)
     for centre_um, place_um, side in zip(centres, found_um.T, truth.frame.shape, strict=True):
         weights.append(norm.pdf(centre_um[:, None], place_um, sigma_um))
         on_slide.append(norm.cdf(side * truth.mpp, centre_um, sigma_um) - norm.cdf(0, centre_um, sigma_um))

@@ -1,11 +1,12 @@
 from itertools import pairwise
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import ngff
 from pipeline.geometry import Frame
-from pipeline.ngff import Pyramid
+from pipeline.ngff import Heatmap, Pyramid
 
 frames = st.builds(Frame, st.integers(1, 5000), st.integers(1, 5000), st.sampled_from([0.25, 0.2271, 0.499]))
 
@@ -20,15 +21,29 @@ def test_every_level_is_half_the_one_before_and_none_is_taken_for_colours(frame:
     assert max(levels[-1].shape) <= 256 or min(levels[-1].halved().shape) < 5
 
 
-@given(frames)
-def test_coarse_pixels_lie_amid_the_fine_ones_they_stand_for(frame: Frame) -> None:
-    attributes = ngff.image("0.5", "slide", Pyramid.over(frame))
-    for level, dataset in enumerate(attributes["ome"]["multiscales"][0]["datasets"]):
-        scale, *translation = dataset["coordinateTransformations"]
-        assert scale["scale"] == [1.0, frame.mpp * 2**level, frame.mpp * 2**level]
-        offset = translation[0]["translation"][1:] if translation else [0.0, 0.0]
-        assert abs(offset[0] - (2**level - 1) / 2 * frame.mpp) < 1e-9
-        assert offset[0] == offset[1]
+def corner_um(dataset: dict[str, Any], height: int) -> tuple[float, float]:
+    """Where a level begins and ends along y, in um: half a pixel before its first centre and after its last."""
+    (_, scale), (_, translation) = (list(step.values()) for step in dataset["coordinateTransformations"])
+    first = translation[-2] - scale[-2] / 2
+    return first, first + height * scale[-2]
+
+
+@given(frames, st.sampled_from(["0.5", "0.4"]), st.sampled_from([2, 4, 8, 16]))
+def test_every_level_of_every_image_begins_at_the_slides_corner(frame: Frame, version: Any, scale: int) -> None:
+    coarse = Pyramid.over(frame.halved(2))
+    everything = [
+        (Pyramid.over(frame), ngff.image(version, "slide", Pyramid.over(frame))),
+        (Pyramid.over(frame.finer(scale)), ngff.image(version, "slide", Pyramid.over(frame.finer(scale)))),
+        (Pyramid.over(frame.finer(scale)), ngff.labels(version, "nuclei", Pyramid.over(frame.finer(scale)))),
+        (coarse, ngff.heatmap(version, "idc", coarse, Heatmap(("yes", "no")))),
+    ]
+    for pyramid, attributes in everything:
+        datasets = attributes.get("ome", attributes)["multiscales"][0]["datasets"]
+        for level, dataset in zip(pyramid.levels, datasets, strict=True):
+            first, last = corner_um(dataset, level.height)
+            assert abs(first) < 1e-12
+            assert abs(last - level.height * level.mpp) < 1e-9 * last
+            assert [step["type"] for step in dataset["coordinateTransformations"]] == ["scale", "translation"]
 
 
 def test_an_image_says_what_viewers_ask_for() -> None:

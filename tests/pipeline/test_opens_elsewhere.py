@@ -36,8 +36,8 @@ def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     store.create_image("sr", "slide", Pyramid.over(SR), 1024)
     store.create_labels("labels/tissue", Pyramid.over(BASE), 1024, "uint8")
     store.create_labels("sr/labels/nuclei", Pyramid.over(SR), 1024)
-    store.create_heatmap("heatmaps/idc-hybrid", Pyramid.over(HEAT), Heatmap(("non-IDC", "IDC"), BASE), 1024)
-    store.create_heatmap("qc/sr-consistency", Pyramid.over(HEAT), Heatmap(("rms",), BASE, end=0.1), 1024)
+    store.create_heatmap("heatmaps/idc-hybrid", Pyramid.over(HEAT), Heatmap(("non-IDC", "IDC")), 1024)
+    store.create_heatmap("qc/sr-consistency", Pyramid.over(HEAT), Heatmap(("rms",), end=0.1), 1024)
     for path, frame in (("0", BASE), ("sr/0", SR)):
         store.layer(path).write(frame.box, np.repeat(ramp(frame)[..., np.newaxis] % 251, 3, axis=-1).astype(np.uint8))
     store.layer("sr/labels/nuclei/0").write(SR.box, ramp(SR).astype(np.uint32))

@@ -96,7 +96,7 @@ def test_a_map_of_density_is_not_drawn_as_a_probability(tmp_path: Path) -> None:
     bare = make_slide(tmp_path / "bare", parts=Parts(heat=False))
     expected = draw(bare)
     store, frame = SlideStore(bare / "slide.ome.zarr"), Frame(250, 300, 0.5).halved(2)
-    store.create_heatmap(DENSITY, Pyramid.over(frame), Heatmap(("nuclei per mm2",), frame, 1e4), 256)
+    store.create_heatmap(DENSITY, Pyramid.over(frame), Heatmap(("nuclei per mm2",), end=1e4), 256)
     store.layer(f"{DENSITY}/0").write(frame.box, np.full((*frame.shape, 1), 3000, np.float32))
     np.testing.assert_array_equal(draw(bare), expected)
 
@@ -108,7 +108,7 @@ def test_memory_does_not_grow_with_the_slide(tmp_path: Path) -> None:
     store, frame = SlideStore(folder / "huge.ome.zarr"), Frame(100_000, 100_000, 0.25)
     store.create_image("", "huge", Pyramid.over(frame), 1024)
     store.create_labels("labels/tissue", Pyramid.over(frame), 1024, "uint8")
-    store.create_heatmap("heatmaps/idc", Pyramid.over(frame.halved(4)), Heatmap(("a", "b"), frame), 1024)
+    store.create_heatmap("heatmaps/idc", Pyramid.over(frame.halved(4)), Heatmap(("a", "b")), 1024)
     tracemalloc.start()
     write_preview(folder, {})
     peak_bytes = tracemalloc.get_traced_memory()[1]

@@ -66,7 +66,7 @@ def test_of_two_classes_the_second_is_shown_and_of_more_the_one_that_varies_most
     store, frame = SlideStore(folder / "slide.ome.zarr"), Frame(64, 64, 1.0)
     store.create_image("", "slide", Pyramid.over(frame), 256)
     for name, classes in (("two", ("a", "b")), ("three", ("a", "b", "c")), ("unseen", ("a", "b"))):
-        store.create_heatmap(f"heatmaps/{name}", Pyramid.over(frame), Heatmap(classes, frame), 256)
+        store.create_heatmap(f"heatmaps/{name}", Pyramid.over(frame), Heatmap(classes), 256)
     ramp = np.linspace(0, 1, 64, dtype=np.float32)[None].repeat(64, axis=0)
     store.layer("heatmaps/two/0").write(frame.box, np.stack([1 - ramp, ramp], axis=-1))
     store.layer("heatmaps/three/0").write(frame.box, np.stack([0 * ramp, ramp, 1 - ramp / 9], axis=-1))

@@ -14,7 +14,7 @@ FRAME = Frame(300, 600, 4.0)
 @pytest.fixture
 def layer(tmp_path: Path) -> Layer:
     store = SlideStore(tmp_path / "a.ome.zarr")
-    store.create_heatmap("qc/x", Pyramid.over(FRAME), Heatmap(("p",), FRAME), 256)
+    store.create_heatmap("qc/x", Pyramid.over(FRAME), Heatmap(("p",)), 256)
     return store.layer("qc/x/0")
 
 

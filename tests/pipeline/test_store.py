@@ -23,7 +23,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> SlideStore:
     store = SlideStore(tmp_path / "slide.ome.zarr", version)
     store.create_image("", "slide", Pyramid.over(FRAME), 512)
     store.create_labels("labels/tissue", Pyramid.over(FRAME), 512, "uint8")
-    store.create_heatmap("heatmaps/idc", Pyramid.over(FRAME.halved(3)), Heatmap(("a", "b"), FRAME), 512)
+    store.create_heatmap("heatmaps/idc", Pyramid.over(FRAME.halved(3)), Heatmap(("a", "b")), 512)
     return store
 
 
@@ -125,7 +125,7 @@ def test_metadata_that_a_power_cut_left_empty_is_made_anew(store: SlideStore) ->
         (store.path / name).write_bytes(b"")
     store.create_image("", "slide", Pyramid.over(FRAME), 512)
     store.create_labels("labels/tissue", Pyramid.over(FRAME), 512, "uint8")
-    store.create_heatmap("heatmaps/idc", Pyramid.over(FRAME.halved(3)), Heatmap(("a", "b"), FRAME), 512)
+    store.create_heatmap("heatmaps/idc", Pyramid.over(FRAME.halved(3)), Heatmap(("a", "b")), 512)
     assert {
         path.relative_to(store.path): path.read_bytes() for path in store.path.rglob("*") if path.is_file()
     } == names

@@ -63,7 +63,7 @@ def test_a_patch_counts_for_its_likeliest_class_and_only_for_its_own_classifier(
 
 def test_a_consistency_map_is_told_in_grey_levels(tmp_path: Path) -> None:
     store, frame = SlideStore(tmp_path / "s.ome.zarr"), Frame(100, 100, 4.0)
-    store.create_heatmap("qc/sr", Pyramid.over(frame), Heatmap(("rms",), frame), 256)
+    store.create_heatmap("qc/sr", Pyramid.over(frame), Heatmap(("rms",)), 256)
     layer = store.layer("qc/sr/0")
     assert summarise_consistency(layer) is None
     values = np.full((100, 100, 1), 0.01, np.float32)
@@ -78,7 +78,7 @@ def test_a_consistency_map_is_told_in_grey_levels(tmp_path: Path) -> None:
 
 def test_densities_are_told_to_the_nucleus_per_mm2_and_what_is_no_tissue_does_not_count(tmp_path: Path) -> None:
     store, frame = SlideStore(tmp_path / "s.ome.zarr"), Frame(100, 100, 4.0)
-    store.create_heatmap("heatmaps/d", Pyramid.over(frame), Heatmap(("per mm2",), frame, 1e4), 256)
+    store.create_heatmap("heatmaps/d", Pyramid.over(frame), Heatmap(("per mm2",), end=1e4), 256)
     layer = store.layer("heatmaps/d/0")
     assert summarise_density(layer) is None
     values = np.full((100, 100, 1), 3000.2, np.float32)
