@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import typer
@@ -11,6 +12,7 @@ import typer.main
 from docs.site.tables import cell, table
 
 
+@cache
 def commands() -> dict[str, Any]:
     """Every command by all its words, groups left out: `evaluate nuclei`, `run`, ..."""
     from flows.cli import app
