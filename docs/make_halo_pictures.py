@@ -1,6 +1,6 @@
 """docs/pictures/halo.png: what a nuclei network says of a real slide, tile by tile, without a halo and with one.
 
-Run by `make pictures`; takes some ten seconds. Needs the sample slide, which it fetches where HISTOLOOM_DATA names none.
+Run by `make pictures`; takes some ten seconds. The sample slide is fetched where HISTOLOOM_DATA has none.
 """
 
 from __future__ import annotations

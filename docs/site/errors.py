@@ -27,12 +27,12 @@ class Told:
 
 def error_classes() -> dict[str, type[Exception]]:
     """Every error of the two modules by name, bases before what derives from them."""
-    found: dict[str, type[Exception]] = {}
-    for module in (pipeline.errors, models.errors):
-        for name, member in vars(module).items():
-            if isinstance(member, type) and issubclass(member, Exception) and member.__module__ == module.__name__:
-                found[name] = member
-    return found
+    return {
+        name: member
+        for module in (pipeline.errors, models.errors)
+        for name, member in vars(module).items()
+        if isinstance(member, type) and issubclass(member, Exception) and member.__module__ == module.__name__
+    }
 
 
 @cache

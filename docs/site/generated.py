@@ -1,4 +1,4 @@
-"""What the pages leave to the code: `<!-- generated: NAME -->` in a page becomes what is made here when the site is built.
+"""What pages leave to the code: `<!-- generated: NAME -->` becomes what is made here when the site is built.
 
 Nothing of it is committed, so nothing of it can be stale. `python -m docs.site.generated NAME` prints one part.
 """

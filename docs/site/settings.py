@@ -1,4 +1,4 @@
-"""The reference of the settings: fields of the dataclasses that a cohort's TOML is read into, with what stands below them."""
+"""The reference of the settings: fields of the dataclasses that a cohort's TOML is read into, with the texts below."""
 
 from __future__ import annotations
 
@@ -23,15 +23,16 @@ def explained(kind: type) -> dict[str, str]:
         for field, text in zip(body.body, body.body[1:], strict=False):
             if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):
                 continue
-            if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) and isinstance(text.value.value, str):
-                found[field.target.id] = text.value.value
+            match text:
+                case ast.Expr(value=ast.Constant(value=str(words))):
+                    found[field.target.id] = words
     return found
 
 
 def render_settings() -> str:
     """A table for the slides, one a kind of cluster, one for the budget."""
     parts = ["### Of slides", _table(SlideConfig), "### `[cluster]`", _table(Cluster, "Settings of every kind:")]
-    parts += [_table(kind, f"`kind = \"{name}\"`: {kind.__doc__}", but=Cluster) for name, kind in KINDS.items()]
+    parts += [_table(kind, f'`kind = "{name}"`: {kind.__doc__}', but=Cluster) for name, kind in KINDS.items()]
     return "\n\n".join([*parts, "### `[budget]`", _table(Budget, sizes=True)])
 
 
@@ -41,7 +42,7 @@ def render_cohort_columns() -> str:
 
 
 def _table(kind: type, title: str = "", but: type | None = None, *, sizes: bool = False, columns: bool = False) -> str:
-    inherited = {field.name: field.default for field in fields(but)} if but else {}  # type: ignore[arg-type]
+    inherited = {field.name: field.default for field in fields(but)} if but else {}
     rows = []
     for field in fields(kind):
         if field.name in inherited and inherited[field.name] == field.default:

@@ -17,9 +17,8 @@ from tests.docs.pages import DOCS, PAGES, ROOT, Block, blocks, commands, name_of
 AWAITED = {"view", "bench", "export"}
 """Commands that pages may name before they are there."""
 
-COHORT_PAGES = ("how-to/cohorts.md", "how-to/gpus.md", "how-to/slurm.md", "how-to/missing-mpp.md", "how-to/precision.md",
-    "reference/config.md")  # fmt: skip
-COHORT_BLOCKS = [block for page in COHORT_PAGES for block in blocks(DOCS / page, "toml")]
+COHORT_PAGES = ("cohorts", "gpus", "slurm", "missing-mpp", "precision", "../reference/config")
+COHORT_BLOCKS = [block for page in COHORT_PAGES for block in blocks((DOCS / "how-to" / f"{page}.md").resolve(), "toml")]
 
 
 def unknown(call: str) -> str | None:

@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import fields
-from pathlib import Path
 
 import pytest
 
@@ -30,21 +29,20 @@ def test_every_command_and_option_is_in_the_reference() -> None:
     for name, command in commands().items():
         section = page.partition(f"## `histoloom {name}`\n")[2].partition("\n## ")[0]
         assert command.help in section
-        assert {option for option in options(command) - {"--help"} if f"`{option}" not in section} == {
-            option for entry in command.params for option in entry.secondary_opts
-        }, name
+        assert {option for option in options(command) - {"--help"} if option not in section} == set(), name
 
 
 @pytest.mark.parametrize("kind", [SlideConfig, Budget, *KINDS.values()])
 def test_every_setting_says_what_it_is(kind: type) -> None:
-    assert {field.name for field in fields(kind)} - explained(kind).keys() == set()  # type: ignore[arg-type]
+    assert {field.name for field in fields(kind)} - explained(kind).keys() == set()
 
 
 def test_every_setting_is_in_the_reference() -> None:
     page = render_settings()
-    names = {field.name for kind in (SlideConfig, *KINDS.values()) for field in fields(kind)}
+    kinds: list[type] = [SlideConfig, *KINDS.values()]
+    names = {field.name for kind in kinds for field in fields(kind)}
     assert {name for name in {*names, "max_disk", "max_memory"} if f"| `{name}` |" not in page} == set()
-    assert '| `patience_s` | `float` | `86400` |' in page  # a kind's own default, not the one it inherits
+    assert "| `patience_s` | `float` | `86400` |" in page  # a kind's own default, not the one it inherits
 
 
 def test_every_error_is_in_the_reference_and_in_its_modules_tree() -> None:
@@ -59,7 +57,6 @@ def test_every_error_is_in_the_reference_and_in_its_modules_tree() -> None:
 
 
 def test_every_error_that_is_raised_says_something() -> None:
-    """Where the code alone tells: of 150 places and more, none is without words."""
     assert len(told()) > 150
     assert [one for one in told() if one.what == ""] == []
 
@@ -81,18 +78,17 @@ def test_what_comes_from_code_cannot_break_a_table() -> None:
     assert cell("a | b\n<script>  `x < y`") == "a \\| b &lt;script&gt; `x < y`"
 
 
-@pytest.mark.parametrize("schema", [NUCLEI], ids=["nuclei"])
-def test_every_column_is_in_the_reference(schema: list[str]) -> None:
+def test_every_column_of_nuclei_is_in_the_reference() -> None:
     page = (DOCS / "reference" / "outputs.md").read_text(encoding="utf-8")
-    assert {name for name in schema.names if f"`{name}`" not in page} == set()
+    assert len(NUCLEI.names) > 10
+    assert {name for name in NUCLEI.names if f"`{name}`" not in page} == set()
 
 
 def test_the_cohorts_columns_are_those_of_its_rows() -> None:
     page = PARTS["cohort columns"]()
-    assert [line.split("`")[1] for line in page.splitlines()[2:]].sort() == list(COHORT.names).sort()
+    assert sorted(line.split("`")[1] for line in page.splitlines()[2:]) == sorted(COHORT.names)
 
 
 def test_there_are_no_generated_pages_in_the_repository() -> None:
     committed = [page for page in PAGES if "| Option |" in page.read_text(encoding="utf-8")]
-    assert committed == [], "pages are made when the site is built; a copy here would grow stale"
-    assert not (Path(__file__).parents[2] / "docs" / "site" / "build").exists()
+    assert committed == [], "they are made when the site is built; a copy here would grow stale"

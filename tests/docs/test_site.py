@@ -15,6 +15,8 @@ from docs.site.command_line import commands
 from docs.site.errors import error_classes
 from tests.docs.pages import DOCS, ROOT
 
+MKDOCS = (sys.executable, "-m", "mkdocs")
+
 
 class Page(HTMLParser):
     """What a page of the site loads, links to, and can be linked to by."""
@@ -42,8 +44,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site as `make docs` builds it, in a folder of its own."""
     folder = tmp_path_factory.mktemp("site") / "built"
     done = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-f", DOCS / "site" / "mkdocs.yml", "-d", folder],
-        cwd=ROOT, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"}, capture_output=True, text=True, timeout=300, check=False,
+        [*MKDOCS, "build", "--strict", "--quiet", "-f", DOCS / "site" / "mkdocs.yml", "-d", folder],
+        cwd=ROOT, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"}, capture_output=True, text=True, timeout=300,
+        check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stderr.strip() == ""
@@ -56,7 +59,7 @@ def pages(site: Path) -> dict[Path, Page]:
 
 
 def elsewhere(addresses: set[str]) -> Iterator[str]:
-    return (address for address in addresses if urlsplit(address).scheme not in ("", "data") or address.startswith("//"))
+    return (one for one in addresses if urlsplit(one).scheme not in ("", "data") or one.startswith("//"))
 
 
 def test_every_page_is_there(pages: dict[Path, Page], site: Path) -> None:

@@ -1,4 +1,4 @@
-"""The tutorial's blocks, as they stand in the page, in a folder of their own: on a piece of its slide, and on all of it."""
+"""The tutorial's blocks, as they stand in the page, in a new folder: on a piece of its slide, and on all of it."""
 
 import json
 import os
@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,61 +64,87 @@ def look(block: Block, folder: Path, environment: dict[str, str]) -> str:
             viewer.wait(30)
 
 
-def follow(folder: Path, *, cut: bool) -> dict[str, str]:
-    """Do what the tutorial says, but for `view`; return what each block printed. With `cut`, the slide is a piece of itself."""
-    environment = new_folder(folder)
-    said = {}
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """What became of someone who did what the tutorial says."""
+
+    folder: Path
+    environment: dict[str, str]
+    said: dict[str, str]
+    """Block to what it printed."""
+
+    def after(self, command: str) -> str:
+        """What the block with this command printed."""
+        return next(answer for block, answer in self.said.items() if f"histoloom {command}" in block)
+
+    @property
+    def run(self) -> dict[str, Any]:
+        """The slide's run.json."""
+        (path,) = (self.folder / "results").glob("*/run.json")
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def follow(folder: Path, *, cut: bool) -> Followed:
+    """Do what the tutorial says, but install and `view`; with `cut`, the slide that it fetches becomes a piece of it."""
+    followed = Followed(folder, new_folder(folder), {})
     for block in blocks(TUTORIAL, "bash", "python"):
         if " view " in block.text:
             continue
-        said[block.text] = call(block, folder, environment)
+        followed.said[block.text] = call(block, folder, followed.environment)
         if "histoloom sample" in block.text and cut:
-            whole = folder / SLIDE
-            piece = cut_region(whole, REGION, folder / "piece.tif")
-            piece.replace(whole)
-    return said
+            cut_region(folder / SLIDE, REGION, folder / "piece.tif").replace(folder / SLIDE)
+    return followed
 
 
 @pytest.fixture(scope="module")
-def followed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
-    folder = tmp_path_factory.mktemp("tutorial")
-    return folder, follow(folder, cut=True)
+def followed(tmp_path_factory: pytest.TempPathFactory) -> Followed:
+    return follow(tmp_path_factory.mktemp("tutorial"), cut=True)
 
 
-def test_every_block_of_the_tutorial_runs_on_a_piece_of_its_slide(followed: tuple[Path, dict[str, str]]) -> None:
-    folder, said = followed
-    text = "".join(said)
+def test_every_block_of_the_tutorial_runs_on_a_piece_of_its_slide(followed: Followed) -> None:
+    text = "".join(followed.said)
     assert all(command in text for command in ("--help", "sample", "run", "status", "read_table", "zarr.open"))
-    assert "done" in next(answer for block, answer in said.items() if "status" in block)
-    assert (folder / "results" / Path(SAMPLE_NAME).stem / "preview.png").is_file()
-    assert any("uint8" in answer for answer in said.values())
+    assert "done" in followed.after("status")
+    assert (followed.folder / "results" / Path(SAMPLE_NAME).stem / "preview.png").is_file()
+    assert any("uint8" in answer for answer in followed.said.values())
+    assert followed.run["counts"]["nuclei"] > 0
 
 
-def test_looking_at_it_works(followed: tuple[Path, dict[str, str]]) -> None:
+def test_looking_at_it_works(followed: Followed) -> None:
     (block,) = (block for block in blocks(TUTORIAL, "bash") if " view " in block.text)
-    assert look(block, followed[0], new_folder(followed[0] / "again") | {}) == Path(SAMPLE_NAME).stem
+    assert look(block, followed.folder, followed.environment) == Path(SAMPLE_NAME).stem
 
 
-def test_every_key_of_run_json_is_in_the_reference(followed: tuple[Path, dict[str, str]]) -> None:
-    (run,) = (followed[0] / "results").glob("*/run.json")
-    page = (DOCS / "reference" / "outputs.md").read_text(encoding="utf-8")
-    assert {key for key in json.loads(run.read_text()) if f"`{key}`" not in page} == set()
+def test_every_key_of_run_json_is_in_the_reference(followed: Followed) -> None:
+    page = (DOCS / "reference" / "outputs.md").read_text(encoding="utf-8").partition("## `run.json`")[2]
+    assert {key for key in followed.run if f"`{key}`" not in page} == set()
 
 
-def test_the_rows_of_all_cohorts_can_be_read_together(followed: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
+def test_the_rows_of_all_cohorts_can_be_read_together(followed: Followed, tmp_path: Path) -> None:
     for cohort in ("breast", "skin"):
         (tmp_path / "results" / cohort).mkdir(parents=True)
-        shutil.copyfile(followed[0] / "results" / "cohort.parquet", tmp_path / "results" / cohort / "cohort.parquet")
+        shutil.copy(followed.folder / "results" / "cohort.parquet", tmp_path / "results" / cohort)
     (block,) = blocks(DOCS / "how-to" / "cohorts.md", "python")
-    assert "skin" in call(block, tmp_path, os.environ | {})
+    assert "skin" in call(block, tmp_path, followed.environment)
 
 
 @pytest.mark.slow
 def test_the_tutorial_tells_the_truth_about_the_whole_slide(tmp_path: Path) -> None:
-    said = follow(tmp_path, cut=False)
-    status = next(answer for block, answer in said.items() if "status" in block)
-    (run,) = (tmp_path / "results").glob("*/run.json")
-    counts = json.loads(run.read_text())["counts"]
-    assert "done" in status
-    assert 1250 <= counts["nuclei"] <= 1350  # "some 1,300"
-    assert counts["patches"] == {"idc-hybrid": 68}
+    followed = follow(tmp_path, cut=False)
+    assert "done" in followed.after("status")
+    assert 1250 <= followed.run["counts"]["nuclei"] <= 1350  # "some 1,300"
+    assert followed.run["counts"]["patches"] == {"idc-hybrid": 68}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_a_clone_can_be_installed_as_the_tutorial_says(tmp_path: Path) -> None:
+    subprocess.run(["git", "clone", "--quiet", ROOT, tmp_path / "clone"], check=True)
+    (install,) = blocks(TUTORIAL, "sh")
+    alone = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    done = subprocess.run(
+        ["bash", "-euc", f"{install.text}\ncd {tmp_path}; histoloom --help"], cwd=tmp_path / "clone", env=alone,
+        capture_output=True, text=True, timeout=3600, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "sample" in done.stdout
