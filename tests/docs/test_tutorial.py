@@ -85,7 +85,7 @@ class Followed:
 
 
 def follow(folder: Path, *, cut: bool) -> Followed:
-    """Do what the tutorial says, but install and `view`; with `cut`, the slide that it fetches becomes a piece of it."""
+    """Do what the tutorial says, but install and `view`; with `cut`, the slide becomes a piece of itself once fetched."""
     followed = Followed(folder, new_folder(folder), {})
     for block in blocks(TUTORIAL, "bash", "python"):
         if " view " in block.text:
