@@ -85,7 +85,7 @@ class Followed:
 
 
 def follow(folder: Path, *, cut: bool) -> Followed:
-    """Do what the tutorial says, but install and `view`; with `cut`, the slide becomes a piece of itself once fetched."""
+    """Do what the tutorial says, but install and `view`; with `cut`, the fetched slide becomes a piece of itself."""
     followed = Followed(folder, new_folder(folder), {})
     for block in blocks(TUTORIAL, "bash", "python"):
         if " view " in block.text:
