@@ -1,4 +1,4 @@
-"""The map of the code: every module with the first line of its docstring."""
+"""The map of the code: every module with the beginning of its docstring."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PACKAGES = ("pipeline", "models", "flows", "docs/site")
 
 
 def modules() -> dict[str, str]:
-    """Path from the project's root to the first sentence of the docstring, '' where there is none."""
+    """Path from the project's root to the first paragraph of the docstring, '' where there is none."""
     paths = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
     return {path.relative_to(ROOT).as_posix(): _line(path) for path in paths}
 
