@@ -52,11 +52,14 @@ class CohortRow:
     vendor: str | None = None
     reader: str | None = None
     objective: float | None = None
+    """Magnification that the file states."""
     mpp: float | None = None
     mpp_source: str | None = None
+    """Where `mpp` comes from: a property of the file, or `option --mpp`."""
     width_level0_px: int | None = None
     height_level0_px: int | None = None
     base_mpp: float | None = None
+    """um per px that the slide was read at."""
     sr_factor: int | None = None
     """1 where nothing was super-resolved."""
     super_resolved_mpp: float | None = None
@@ -64,6 +67,7 @@ class CohortRow:
     tissue_share: float | None = None
     nuclei: int | None = None
     nuclei_per_mm2: float | None = None
+    """Of tissue."""
     patches: int | None = None
     """Judged by all classifiers together."""
     seconds: float | None = None
