@@ -165,7 +165,7 @@ def _process(task: SlideTask, file: SlideFile, workers: Workers, progress: Progr
         workspace = Workspace(output.partial, output.name, ref, config.ngff, begun)
         runner = StageRunner(workspace, workers, progress, at_once)
         tissue.save(workspace.tissue_path)
-        run = {**describe_run(slide.info, identity, recipe, config), "plan": plan, "estimated": asdict(ahead)}
+        run = {**describe_run(slide.info, identity, recipe, config, networks), "plan": plan, "estimated": asdict(ahead)}
     findings = _weave(recipe, runner)
     run |= findings | {"tissue": _tissue_facts(tissue), "devices": _devices(recipe, config, workers.workforce)}
     return _finish(output, run, runner)

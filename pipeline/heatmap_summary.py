@@ -107,7 +107,7 @@ def summarise_heatmap(store: SlideStore, classifier: str, threshold: float) -> H
     heat, labels = store.layer(f"{group}/0"), store.classes(group)
     tallies = [_ClassTally() for _ in labels]
     left_out_px = 0
-    for values, tissue in _strips(heat, _mask_beside(store, heat.frame)):
+    for values, tissue in _strips(heat, mask_beside(store, heat.frame)):
         chosen = decide(values, threshold)
         left_out_px += int((tissue & (chosen == _NOWHERE)).sum())
         for index, tally in enumerate(tallies):
@@ -138,7 +138,7 @@ class _ClassTally:
         return ClassArea(label, self.area_px * px_mm2, share, len(foci), largest, self.spread)
 
 
-def _mask_beside(store: SlideStore, frame: Frame) -> Layer | None:
+def mask_beside(store: SlideStore, frame: Frame) -> Layer | None:
     """The tissue mask on the pixels of a heat map; None in a store without one."""
     if not store.has("labels/tissue"):
         return None

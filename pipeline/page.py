@@ -1,4 +1,4 @@
-"""Web pages that open from disk: rendered with every value escaped, whole in one file, written only where they change."""
+"""Web pages that open from disk: every value escaped, all of it in one file, written only where it changes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def render(template: str, script: str | None = None, **values: object) -> bytes:
 
     Browsers are told to run that text and no other, and to fetch nothing.
     """
-    values["script"] = Markup((_TEMPLATES / script).read_text("utf-8")) if script else ""  # noqa: S704 - our own
+    values["script"] = Markup((_TEMPLATES / script).read_text("utf-8")) if script else ""
     values["script_source"] = _hash_of(str(values["script"])) if script else "'none'"
     return _environment().get_template(template).render(**values).encode("utf-8", "replace")
 

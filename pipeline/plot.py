@@ -97,7 +97,7 @@ class Drawing:
 
 def _for_page(svg: bytes, name: str, alt: str, tips: Mapping[str, str]) -> Markup:
     """An SVG file as an element of a page: its own names, the page's colours and letters."""
-    root = ElementTree.fromstring(svg)  # noqa: S314 - matplotlib has just written it
+    root = ElementTree.fromstring(svg)
     used = set(re.findall(r"#([\w.-]+)", " ".join(value for node in root.iter() for value in node.attrib.values())))
     for parent in root.iter():
         for child in [child for child in parent if child.tag.rpartition("}")[2] in ("metadata", "style")]:
@@ -109,7 +109,7 @@ def _for_page(svg: bytes, name: str, alt: str, tips: Mapping[str, str]) -> Marku
     root.attrib.clear()
     root.attrib |= {"class": "plot", "viewBox": box, "role": "img", "aria-label": alt}
     root.attrib |= {"stroke-linejoin": "round", "stroke-linecap": "butt"}
-    return Markup(ElementTree.tostring(root, encoding="unicode").strip())  # noqa: S704 - escaped by ElementTree
+    return Markup(ElementTree.tostring(root, encoding="unicode").strip())
 
 
 def _adapt(node: ElementTree.Element, name: str, used: set[str], tips: Mapping[str, str]) -> None:

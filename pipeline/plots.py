@@ -1,4 +1,4 @@
-"""The kinds of plot that pages have: bars over a scale, and bars with names. Each also as a table, for who cannot see it."""
+"""The kinds of plot that pages have: bars over a scale, and bars with names; each also as a table."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ class Mark:
     until: float | None = None
 
 
-def histogram(name: str, alt: str, values: Sequence[float], scale: Scale, what: str, marks: Sequence[Mark] = ()) -> Plot:
+def histogram(
+    name: str, alt: str, values: Sequence[float], scale: Scale, what: str, marks: Sequence[Mark] = ()
+) -> Plot:
     """Bars from 0 on; `what` is counted, with its unit. A band comes under the bars, a line over them."""
     drawing = Drawing(_WIDTH_PX, _HEIGHT_PX)
     axes = drawing.axes(62, 30 if marks else 12, 14, 46)
@@ -84,7 +86,7 @@ def named_bars(name: str, alt: str, entries: Sequence[tuple[str, float, str]], w
     most = max([value for _, value, _ in entries] + [0.0]) or 1.0
     axes.barh(places, [most] * len(entries), height=0.5, color=LINE, zorder=1)
     drawn = axes.barh(places, [value for _, value, _ in entries], height=0.5, color=BAR, zorder=2)
-    for place, bar, (label, value, words) in zip(places, drawn, entries, strict=True):
+    for place, bar, (label, _, words) in zip(places, drawn, entries, strict=True):
         bar.set_gid(drawing.tip(f"{plain(label)}: {words}"))
         beside = {"va": "center", "fontsize": FONT_PX, "clip_on": False}
         axes.text(most * 1.02, place, words, ha="left", color=QUIET, **beside)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +17,7 @@ from pipeline.heatmap_summary import ClassArea
 from pipeline.page import data_uri, render, write_if_changed
 from pipeline.record import Record, plain
 from pipeline.report_facts import Row, cards, facts, nuclei_facts
-from pipeline.report_nuclei import Spread, sizes, sureness
+from pipeline.report_nuclei import sizes, sureness
 from pipeline.report_provenance import networks, provenance
 from pipeline.report_qc import consistency_section, figures, findings, layer_pictures
 from pipeline.report_time import stage_times, time_plot
@@ -54,7 +54,9 @@ class _Folder:
 
     path: Path
     run: Mapping[str, Any]
-    notes: list[str]
+    notes: list[str] = field(default_factory=list)
+    scene: Scene | None = None
+    opened: bool = False
 
     def attempt(self, what: str, make: Callable[[], _Made]) -> _Made | None:
         """The part of the page that `make` gives; None, and a note, where a file is missing or broken."""
@@ -69,17 +71,19 @@ class _Folder:
         path = self.path / name
         return self.attempt(what, lambda: read(path)) if path.exists() else None
 
-    def scene(self) -> Scene:
-        """The store, opened to be looked at."""
-        return open_scene(self.path, self.run)
+    def stored(self, what: str, read: Callable[[Scene], _Made | None]) -> _Made | None:
+        """What the store says; None without a store, which is one note and not one for every part of the page."""
+        if self.scene is None and not self.opened:
+            self.opened = True
+            self.scene = self.attempt("The store", lambda: open_scene(self.path, self.run))
+        scene = self.scene
+        return self.attempt(what, lambda: read(scene)) if scene else None
 
 
 def write_slide_report(folder: Path, run: Mapping[str, Any]) -> Path:
     """Write `folder`/report.html about the results in `folder`, which `run` (the content of run.json) tells about."""
-    record, found = Record(run), _Folder(folder, run, [])
-    preview = found.attempt("The preview", lambda: _preview(folder))
-    # A folder without a store has one note about it, not one for every part of the page.
-    stored = found.attempt("The store", found.scene) is not None
+    record, found = Record(run), _Folder(folder, run)
+    preview, stages = found.attempt("The preview", lambda: _preview(folder)), stage_times(record)
     page = render(
         "slide.html",
         name=plain(folder.name),
@@ -90,15 +94,14 @@ def write_slide_report(folder: Path, run: Mapping[str, Any]) -> Path:
         warnings=record.texts("warnings"),
         findings=findings(record),
         qc_figures=figures(record),
-        qc_pictures=(found.attempt("Layers of quality control", lambda: layer_pictures(found.scene())) if stored else None)
-        or [],
+        qc_pictures=found.stored("Layers of quality control", layer_pictures) or [],
         **_nuclei(found, record),
-        density=_density(found) if stored else None,
-        heats=_heat_sections(found, stored=stored),
+        density=_density(found),
+        heats=_heat_sections(found),
         scale=data_uri(encode(heat_scale(256), "PNG"), "image/png"),
-        consistency=found.attempt("Consistency", lambda: consistency_section(found.scene())) if stored else None,
-        stages=stage_times(record),
-        times=time_plot(stage_times(record), "times", "How long each stage took."),
+        consistency=found.stored("The consistency map", consistency_section),
+        stages=stages,
+        times=time_plot(stages, "times", "How long each stage took."),
         networks=networks(record),
         provenance=provenance(record),
         notes=found.notes,
@@ -123,7 +126,9 @@ def _legend(found: _Folder, record: Record) -> list[str]:
     if record.number("tissue", "area_mm2") is not None:
         told.append("The green line goes round what counts as tissue; nothing outside it was worked on.")
     if record.members("counts", "patches"):
-        told.append("Colours are the probability of a classifier's class: blue where it is 0, yellow at a half, red at 1.")
+        told.append(
+            "Colours are the probability of a classifier's class: blue where it is 0, yellow at a half, red at 1."
+        )
     if (found.path / "nuclei.parquet").is_file():
         told.append("In the close look, yellow lines are the outlines of nuclei.")
     return told
@@ -131,25 +136,26 @@ def _legend(found: _Folder, record: Record) -> list[str]:
 
 def _nuclei(found: _Folder, record: Record) -> dict[str, Any]:
     """The parts of the page about nuclei."""
-    spreads: list[Spread] = []
-    for what, read in (("The areas of nuclei", sizes), ("The probabilities of nuclei", sureness)):
-        spread = found.table("nuclei.parquet", what, read)
-        spreads += [spread] if spread else []
-    rows: list[Row] = [*nuclei_facts(record), *(row for spread in spreads for row in spread.facts)]
-    return {"nuclei_facts": rows, "nuclei_plots": [spread.plot for spread in spreads]}
+    spreads = {
+        "How large they are": found.table("nuclei.parquet", "The areas of nuclei", sizes),
+        "How sure the network was": found.table("nuclei.parquet", "The probabilities of nuclei", sureness),
+    }
+    told = {heading: spread for heading, spread in spreads.items() if spread}
+    rows: list[Row] = [*nuclei_facts(record), *(row for spread in told.values() for row in spread.facts)]
+    return {"nuclei_facts": rows, "nuclei_plots": [(heading, spread.plot) for heading, spread in told.items()]}
 
 
 def _density(found: _Folder) -> DensitySection | None:
     if not (found.path / "nuclei.parquet").exists():
         return None
-    return found.attempt("The density of nuclei", lambda: density_section(found.scene()))
+    return found.stored("The density of nuclei", density_section)
 
 
-def _heat_sections(found: _Folder, *, stored: bool) -> list[_HeatSection]:
+def _heat_sections(found: _Folder) -> list[_HeatSection]:
     """One section a classifier, whether a map, patches or both tell of it."""
     shares = found.table("patches.parquet", "Patches", summarise_patches) or {}
-    maps = (found.attempt("Heat maps", lambda: map_sections(found.scene())) if stored else None) or {}
-    shots = found.attempt("The surest patches", lambda: top_shots(found.scene())) if maps else {}
+    maps = found.stored("Heat maps", map_sections) or {}
+    shots = found.stored("The surest patches", top_shots) if maps else {}
     sections = []
     for name in sorted(maps.keys() | (shares.keys() - {plain(name) for name in maps})):
         section, words = maps.get(name), plain(name)

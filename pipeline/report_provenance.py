@@ -27,7 +27,7 @@ class NetworkUsed:
 def networks(record: Record) -> list[NetworkUsed]:
     """The networks of a run. Runs of older versions tell name and hash alone."""
     told = {entry.text("name", limit=80): entry for entry in record.records("networks")}
-    hashes = {name: words for name, words in _bundles(record)}
+    hashes = dict(_bundles(record))
     found = []
     for name in [*told, *(name for name in hashes if name not in told)]:
         entry = told.get(name, Record({}))

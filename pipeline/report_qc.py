@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.heatmap_picture import Picture, heat_over
+from pipeline.heatmap_summary import mask_beside
 from pipeline.plot import Plot
 from pipeline.plots import Mark, Scale, histogram
 from pipeline.record import Record, number, plain
@@ -46,7 +47,7 @@ class ConsistencySection:
 
     median: float
     most: float
-    """99 % of the area differs by less."""
+    """99 % of the tissue differs by less."""
     picture: Picture
     end: float
     """What the last colour of the picture stands for, and all above it."""
@@ -102,7 +103,8 @@ def consistency_section(scene: Scene) -> ConsistencySection | None:
     """The map of consistency; None where nothing was super-resolved."""
     if not scene.store.has(CONSISTENCY):
         return None
-    found = summarise_consistency(scene.store.layer(f"{CONSISTENCY}/0"))
+    layer = scene.store.layer(f"{CONSISTENCY}/0")
+    found = summarise_consistency(layer, mask_beside(scene.store, layer.frame))
     overview = look_over(scene, _ROOM_PX)
     values = sample(scene.store, CONSISTENCY, overview.frame)
     if found is None or values is None:
@@ -114,10 +116,10 @@ def consistency_section(scene: Scene) -> ConsistencySection | None:
     scale = Scale("difference, of 255 grey levels", each * found.spread.width, open_end=True)
     alt = (
         f"Histogram of the differences between the pixels read and the super-resolved ones, reduced again: the median "
-        f"is {found.median:.1f} of 255 grey levels, 99 % of the area differs by less than {found.most:.1f}."
+        f"is {found.median:.1f} of 255 grey levels, 99 % of the tissue differs by less than {found.most:.1f}."
     )
     marks = [Mark(found.median, f"median {found.median:.1f}")]
-    plot = histogram("consistency", alt, shares, scale, "% of the area", marks)
+    plot = histogram("consistency", alt, shares, scale, "% of the tissue", marks)
     end = max(1.0, float(np.ceil(found.most)))
     pixels = heat_over(overview.pixels, np.asarray(values[..., 0] * (255 / end), np.float32))
     words = f"The slide, coloured by that difference: blue where there is none, red where it is {end:g} grey levels."

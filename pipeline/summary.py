@@ -134,11 +134,15 @@ class Consistency:
     """Pixels of the map by their difference."""
 
 
-def summarise_consistency(layer: Layer) -> Consistency | None:
-    """The root mean square differences in a consistency map; None where it is empty."""
+def summarise_consistency(layer: Layer, mask: Layer | None = None) -> Consistency | None:
+    """The root mean square differences in a consistency map, over tissue where there is a `mask` on its pixels.
+
+    None where it is empty. Glass, which everything agrees on, would else have the word.
+    """
     found = Histogram(255 / _BINS, _BINS)
     for box in layer.frame.partition(_READ_PX):
-        found.add(layer.read(box).clip(0, 1) * 255)
+        values = layer.read(box)[..., 0].clip(0, 1) * 255
+        found.add(values if mask is None else values[mask.read(box) > 0])
     if not found.total:
         return None
     return Consistency(found.quantile(0.5), found.quantile(0.99), found)
