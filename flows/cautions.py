@@ -24,7 +24,11 @@ def cautions(recipe: Recipe, config: SlideConfig, networks: ChosenNetworks) -> l
         *_resolution(recipe, config),
         *_super_resolution(recipe, config.sr_blend),
         *(line for card in networks.classifiers for line in _classifier(card)),
-        *(f"{card.name}: weights for {card.licence}" for card in networks.cards if _RESTRICTED.search(card.licence)),
+        *(
+            f"{card.name}: the licence of its weights is {card.licence}"
+            for card in networks.cards
+            if _RESTRICTED.search(card.licence)
+        ),
     ]
 
 
@@ -62,9 +66,13 @@ def _classifier(card: Card) -> Iterator[str]:
         yield f"{card.name}: nobody measured whether its probabilities are calibrated; read them as scores"
     else:
         yield (
-            f"{card.name}: its probabilities were off by {error:.1%} on average on the patients it was tested on; "
-            "on other slides they need not be calibrated"
+            f"{card.name}: expected calibration error {error:.1%} on the patients it was tested on; "
+            "on other slides its probabilities need not be calibrated"
         )
+
+
+def _licence(card: Card) -> str:
+    return f"{card.name}: the licence of its weights is {card.licence}"
 
 
 def _calibration_error(card: Card) -> float | None:

@@ -19,7 +19,7 @@ from pipeline.record import Record, plain
 from pipeline.report_facts import Row, cards, facts, nuclei_facts
 from pipeline.report_nuclei import sizes, sureness
 from pipeline.report_provenance import networks, provenance
-from pipeline.report_qc import consistency_section, figures, findings, layer_pictures
+from pipeline.report_qc import consistency_section, figures, findings, flags_picture, layer_pictures
 from pipeline.report_time import stage_times, time_plot
 from pipeline.scene import Scene, open_scene
 from pipeline.summary import ClassShare, summarise_patches
@@ -94,6 +94,7 @@ def write_slide_report(folder: Path, run: Mapping[str, Any]) -> Path:
         warnings=record.texts("warnings"),
         findings=findings(record),
         qc_figures=figures(record),
+        flags=found.stored("The map of flags", flags_picture),
         qc_pictures=found.stored("Layers of quality control", layer_pictures) or [],
         **_nuclei(found, record),
         density=_density(found),

@@ -10,12 +10,13 @@ from pipeline.heatmap_picture import Picture, heat_over
 from pipeline.heatmap_summary import mask_beside
 from pipeline.plot import Plot
 from pipeline.plots import Mark, Scale, histogram
+from pipeline.recipe import CONSISTENCY
 from pipeline.record import Record, number, plain
 from pipeline.report_facts import Row
 from pipeline.scene import Overview, Scene, look_over, sample
 from pipeline.summary import summarise_consistency
 
-CONSISTENCY = "qc/sr-consistency"
+FLAGS = "labels/qc"
 _ROOM_PX = (640, 840)
 _MOST_BARS = 40
 _GREY_LEVELS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -39,6 +40,15 @@ class LayerPicture:
 
     title: str
     picture: Picture
+
+
+@dataclass(frozen=True, slots=True)
+class FlagsPicture:
+    """The map of flags, over the slide."""
+
+    picture: Picture
+    legend: tuple[tuple[str, str], ...]
+    """Colour (#rrggbb) and what it stands for, of the flags that were raised."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +83,30 @@ def figures(record: Record) -> list[Row]:
     rows = []
     for name, value in record.members("qc", "figures").items():
         amount = number(value)
-        words = f"{amount:,.4g}" if amount is not None else plain(value) if isinstance(value, str) else ""
+        words = plain(value) if isinstance(value, str) else ""
+        if amount is not None:
+            words = f"{amount:.2%}" if name.endswith("_share") else f"{amount:,.4g}"
         if words:
             rows.append((plain(name, 80).replace("_", " "), words))
     return rows
+
+
+def flags_picture(scene: Scene) -> FlagsPicture | None:
+    """The map of flags; None where quality control did not run, or flagged nothing."""
+    if not scene.store.has(FLAGS):
+        return None
+    overview = look_over(scene, _ROOM_PX)
+    values = sample(scene.store, FLAGS, overview.frame)
+    if values is None or not values.any():
+        return None
+    pixels, raised = overview.pixels.astype(np.float64), []
+    for value, title, colour in scene.store.legend(FLAGS):
+        flagged = values == value
+        if flagged.any():
+            pixels[flagged] = 0.45 * pixels[flagged] + 0.55 * np.frombuffer(bytes.fromhex(colour[1:]), np.uint8)
+            raised.append((colour, plain(title, 80)))
+    alt = f"The slide with what was flagged in colour: {', '.join(title for _, title in raised)}."
+    return FlagsPicture(Picture.of(pixels.round().astype(np.uint8), alt), tuple(raised))
 
 
 def layer_pictures(scene: Scene) -> list[LayerPicture]:

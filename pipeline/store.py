@@ -135,6 +135,17 @@ class SlideStore:
             frames.append(Frame(int(array.shape[-2]), int(array.shape[-1]), float(mpp)))
         return Pyramid(tuple(frames))
 
+    def legend(self, group: str) -> list[tuple[int, str, str]]:
+        """Value, title and colour (#rrggbb) of what a label image's values stand for; none where it does not say."""
+        described = self._metadata(group).get("image-label")
+        described = described if isinstance(described, dict) else {}
+        colours = {entry.get("label-value"): entry.get("rgba") for entry in described.get("colors", ())}
+        return [
+            (entry["label-value"], str(entry.get("title", entry["label-value"])), f"#{bytes(colour[:3]).hex()}")
+            for entry in described.get("properties", ())
+            if (colour := colours.get(entry["label-value"]))
+        ]
+
     def classes(self, group: str) -> list[str]:
         """The names of the channels of an image or heat map."""
         return [channel["label"] for channel in self._metadata(group)["omero"]["channels"]]
