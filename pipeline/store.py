@@ -135,20 +135,24 @@ class SlideStore:
             frames.append(Frame(int(array.shape[-2]), int(array.shape[-1]), float(mpp)))
         return Pyramid(tuple(frames))
 
-    def legend(self, group: str) -> list[tuple[int, str, str]]:
-        """Value, title and colour (#rrggbb) of what a label image's values stand for; none where it does not say."""
-        described = self._metadata(group).get("image-label")
-        described = described if isinstance(described, dict) else {}
-        colours = {entry.get("label-value"): entry.get("rgba") for entry in described.get("colors", ())}
-        return [
-            (entry["label-value"], str(entry.get("title", entry["label-value"])), f"#{bytes(colour[:3]).hex()}")
-            for entry in described.get("properties", ())
-            if (colour := colours.get(entry["label-value"]))
-        ]
-
     def classes(self, group: str) -> list[str]:
         """The names of the channels of an image or heat map."""
         return [channel["label"] for channel in self._metadata(group)["omero"]["channels"]]
+
+    def windows(self, group: str) -> list[tuple[float, float]]:
+        """The least and the largest value that a viewer shows of each channel of an image or heat map."""
+        windows = (channel["window"] for channel in self._metadata(group)["omero"]["channels"])
+        return [(float(window["start"]), float(window["end"])) for window in windows]
+
+    def legend(self, group: str) -> list[tuple[int, str, str]]:
+        """Value, title and colour (#rrggbb) of what a label image tells apart; empty where it does not say."""
+        described = self._metadata(group).get("image-label", {})
+        colours = {entry["label-value"]: entry["rgba"] for entry in described.get("colors", ())}
+        titles = {entry["label-value"]: entry for entry in described.get("properties", ())}
+        return [
+            (int(value), str(titles.get(value, {}).get("title", value)), "#" + bytes(colours[value][:3]).hex())
+            for value in sorted(colours)
+        ]
 
     def images(self, parent: str) -> list[str]:
         """The names of the images inside `parent` ('heatmaps', 'labels', 'qc'); none when it does not exist."""
