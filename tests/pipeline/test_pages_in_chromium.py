@@ -153,7 +153,7 @@ def test_the_table_sorts_by_exact_value_and_says_so(browser: Browser, results: P
 def test_the_table_is_narrowed_down_by_words_and_by_kind(browser: Browser, results: Path) -> None:
     with opened(browser, results / "report.html") as tab:
         tab.get_by_label("Search").fill("ROW- blur")
-        assert names(tab) == [f"row-{index}" for index in range(11) if index % 3]
+        assert sorted(names(tab)) == sorted(f"row-{index}" for index in range(11) if index % 3)
         assert tab.get_by_role("status").inner_text() == "7 of 13 slides shown"
         tab.get_by_label("Search").fill("")
         tab.get_by_label("Show").select_option("failed")
