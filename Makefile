@@ -1,10 +1,15 @@
-# make demo   installs into .venv, fetches a real slide, runs the main job on it
-# make test   installs into .venv, runs every check
+# make demo      installs into .venv, fetches a real slide, runs the main job on it
+# make view      looks at it, in the browser
+# make test      installs into .venv, runs every check
+# make docs      builds the documentation into build/site
+# make pictures  makes the pictures of README and docs anew
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint pictures clean
+.PHONY: install demo view test lint docs pictures clean
+
+install: $(VENV)/.installed
 
 demo: $(VENV)/.installed
 	$(BIN)/histoloom sample slides
@@ -13,6 +18,10 @@ demo: $(VENV)/.installed
 	@echo "The picture:  $(CURDIR)/results/CMU-1-Small-Region/preview.png"
 	@echo "The report:   $(CURDIR)/results/CMU-1-Small-Region/report.html"
 	@echo "The store:    $(CURDIR)/results/CMU-1-Small-Region/CMU-1-Small-Region.ome.zarr"
+	@echo "In a browser: make view"
+
+view: $(VENV)/.installed
+	$(BIN)/histoloom view results
 
 test: lint
 	$(BIN)/pytest -m "not slow"
@@ -22,6 +31,14 @@ lint: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(VENV)/.installed-test
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --config-file docs/site/mkdocs.yml
+	@echo "The site:     $(CURDIR)/build/site/index.html"
+
+# Every script may be called alone; those that show a run find it in results.
+pictures: $(VENV)/.installed-test demo
+	set -e; for script in docs/make_*.py; do echo "$$script"; PYTHONPATH=$(CURDIR) $(BIN)/python "$$script"; done
 
 # torch comes first and alone: the resolver then keeps that build.
 $(VENV)/bin/python:

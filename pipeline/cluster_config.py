@@ -47,10 +47,15 @@ class SlurmJobs(Cluster):
 
     kind = "slurm"
     memory: str = "16GiB"
+    """Of a job."""
     cores: int = 4
+    """Of a job."""
     queue: str | None = None
+    """The partition."""
     account: str | None = None
+    """Who pays."""
     walltime: str = "24:00:00"
+    """After which SLURM ends a job."""
     directives: tuple[str, ...] = ()
     """More lines for `#SBATCH`: ["--gres=gpu:1"]."""
     prologue: tuple[str, ...] = ()
@@ -58,6 +63,7 @@ class SlurmJobs(Cluster):
     interface: str | None = None
     """Network interface that workers reach the scheduler by: "ib0"."""
     log_directory: str | None = None
+    """Where jobs write what they say."""
     patience_s: float = 86_400.0
     """Jobs wait in a queue."""
 
@@ -70,11 +76,17 @@ class KubernetesPods(Cluster):
     image: str = field(kw_only=True)
     """With this very version of histoloom in it."""
     name: str = "histoloom"
+    """Of the cluster; its pods are called after it."""
     namespace: str = "default"
+    """Where the pods start."""
     cores: int = 4
+    """Of a pod."""
     memory: str = "16Gi"
+    """Of a pod, as Kubernetes writes it."""
     gpus: int = 0
+    """Of a pod."""
     env: Mapping[str, str] = field(default_factory=dict)
+    """Environment variables of the pods."""
     volumes: Mapping[str, str] = field(default_factory=dict)
     """Persistent volume claim to the folder that it is mounted at, the same as where the command runs."""
     patience_s: float = 1_800.0

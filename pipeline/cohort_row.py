@@ -20,11 +20,14 @@ class CohortRow:
     vendor: str | None = None
     reader: str | None = None
     objective: float | None = None
+    """Magnification that the file states."""
     mpp: float | None = None
     mpp_source: str | None = None
+    """Where `mpp` comes from: a property of the file, or `option --mpp`."""
     width_level0_px: int | None = None
     height_level0_px: int | None = None
     base_mpp: float | None = None
+    """um per px that the slide was read at."""
     sr_factor: int | None = None
     """1 where nothing was super-resolved."""
     super_resolved_mpp: float | None = None
@@ -34,19 +37,23 @@ class CohortRow:
     nuclei_per_mm2: float | None = None
     """Over all tissue."""
     median_nuclei_per_mm2: float | None = None
-    """From place to place."""
+    """Of the map of densities; half of the tissue has fewer."""
     p95_nuclei_per_mm2: float | None = None
+    """Of the same map; 95 % of the tissue has no more."""
     patches: int | None = None
     """Judged by all classifiers together."""
     qc_warnings: tuple[str, ...] = ()
     """Codes of what quality control warns of."""
     qc_notes: tuple[str, ...] = ()
+    """Codes of what it found besides."""
     seconds: float | None = None
+    """Of all stages together."""
     stage_seconds: tuple[tuple[str, float], ...] = ()
-    """Coarser levels of all layers count as one stage."""
+    """A map from stage to seconds; the coarser levels of all layers are one stage."""
     peak_rss_bytes: int | None = None
     input_bytes: int | None = None
     input_sha256: str | None = None
     warnings: tuple[str, ...] = ()
+    """What a reader must know, in words."""
     finished: str | None = None
     histoloom: str | None = None

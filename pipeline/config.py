@@ -55,8 +55,11 @@ class SlideConfig:
     device: str = "auto"
     """`auto`, `cpu` or `cuda[:N]`."""
     precision: Precision = "auto"
+    """`fp32`, `bf16`, or `auto`: bf16 where the device computes it natively, fp32 elsewhere."""
     reader: ReaderName = "auto"
+    """`openslide`, `tiffslide`, or `auto`: the first that opens the file."""
     ngff: NgffVersion = "0.5"
+    """Version of OME-Zarr: `0.5` (zarr v3, sharded) or `0.4` (zarr v2, one file a chunk), for older viewers."""
     core_px: int = 1024
     """Side of the square of pixels that a tile owns; a multiple of 256."""
 
