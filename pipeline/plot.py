@@ -117,7 +117,7 @@ def _adapt(node: ElementTree.Element, name: str, used: set[str], tips: Mapping[s
     if (target := node.attrib.pop(_HREF, None)) is not None:
         node.set("href", target)
     own = node.attrib.pop("id", None)
-    if own in tips:
+    if own is not None and own in tips:
         title = ElementTree.Element("title")
         title.text = tips[own]
         node.insert(0, title)

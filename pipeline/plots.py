@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from matplotlib.transforms import blended_transform_factory
@@ -88,7 +89,7 @@ def named_bars(name: str, alt: str, entries: Sequence[tuple[str, float, str]], w
     drawn = axes.barh(places, [value for _, value, _ in entries], height=0.5, color=BAR, zorder=2)
     for place, bar, (label, _, words) in zip(places, drawn, entries, strict=True):
         bar.set_gid(drawing.tip(f"{plain(label)}: {words}"))
-        beside = {"va": "center", "fontsize": FONT_PX, "clip_on": False}
+        beside: dict[str, Any] = {"va": "center", "fontsize": FONT_PX, "clip_on": False}
         axes.text(most * 1.02, place, words, ha="left", color=QUIET, **beside)
         axes.text(-most * 0.02, place, plain(label, _NAME_LETTERS), ha="right", color=INK, **beside)
     axes.set_xlim(0, most)

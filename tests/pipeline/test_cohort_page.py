@@ -63,7 +63,7 @@ def slide_run(index: int) -> dict[str, Any]:
         "tissue": {"area_mm2": area_mm2, "share": 0.5},
         "counts": {"nuclei": nuclei, "patches": {"a": index, "b": 2}},
         "nuclei_density": {"median_per_mm2": 900 + index, "p95_per_mm2": 3000 + index},
-        "timings": {"seconds": sum(stage["seconds"] for stage in stages), "stages": stages},  # type: ignore[misc]
+        "timings": {"seconds": sum(stage["seconds"] for stage in stages), "stages": stages},
         "peak_rss_bytes": 2**30 + index * 12345,
         "qc": {"findings": [{"code": "blur", "severity": "warning"}, {"code": "pen", "severity": "note"}][: index % 3]},
         "warnings": ["detail is estimated"],
@@ -134,7 +134,7 @@ def test_failed_slides_come_first_with_reason_and_cure_and_no_link(cohort: Path)
     told = {name: words for (name, _), (words, _) in zip(head, line, strict=True)}
     assert told["slide"] == "broken"
     for key in ("what", "cure", "path", "error"):
-        assert FAILURE[key] in told["status"]
+        assert str(FAILURE[key]) in told["status"]
     assert told["open"] == ""
 
 
