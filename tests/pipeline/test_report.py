@@ -6,6 +6,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,9 +18,11 @@ from pipeline.geometry import Frame
 from pipeline.preview import write_preview
 from pipeline.report import write_slide_report
 from pipeline.report_facts import duration
+from tests.memory import most_growth_below
 from tests.pipeline.finished_slide import Parts, add_map, make_run, make_slide, read_run
 
 HOSTILE = '<script>alert("1")</script><img src=x onerror=alert(1)>\'&'
+MILLION = pa.schema([("area_um2", pa.float64()), ("probability", pa.float64())])
 _VOID = {"meta", "img", "line", "rect", "path", "input", "br"}
 
 ODD = st.recursive(
@@ -212,3 +217,16 @@ def test_an_empty_folder_has_a_page_that_says_what_is_missing(tmp_path: Path) ->
 )
 def test_durations_are_told_as_people_do(seconds: float, words: str) -> None:
     assert duration(seconds) == words
+
+
+def test_a_million_nuclei_take_no_more_memory_than_a_few(tmp_path: Path) -> None:
+    folder = make_slide(tmp_path, parts=Parts(sr=False, heat=False))
+    random = np.random.default_rng(0)
+    with pq.ParquetWriter(folder / "nuclei.parquet", MILLION) as writer:
+        for _ in range(16):
+            columns = {"area_um2": random.gamma(4, 8, 62_500), "probability": random.beta(9, 1, 62_500)}
+            writer.write_table(pa.table(columns, MILLION))
+    write_slide_report(folder, {})
+    with most_growth_below(48 * 2**20):
+        page = Page(write_slide_report(folder, {}))
+    assert any("areas of 1,000,000 nuclei" in str(plot["aria-label"]) for plot in page.all("svg"))
