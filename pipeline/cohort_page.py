@@ -88,7 +88,7 @@ def cohort_page(rows: Sequence[CohortRow], folders: Mapping[str, Path]) -> bytes
         unusual=_unusual(done),
         least_slides=LEAST_SLIDES,
         done=len(done),
-        quality=sorted(Counter(code for row in done for code in row.qc_warnings).items()),
+        quality=sorted(Counter(code for row in done for code in row.qc_warning_codes).items()),
         notices=sorted(Counter(warning for row in done for warning in row.warnings).items()),
         failures=len(rows) - len(done),
         super_resolved=any(row.super_resolved_mpp is not None for row in done),
@@ -130,7 +130,7 @@ def _has_picture(folder: Path | None) -> bool:
 
 def _line(row: CohortRow, folder: Path | None, *, pictured: bool) -> _Line:
     link = quote(os.fsencode(folder.name), safe="") if folder and row.status == "done" else ""
-    kinds = [row.status, *(["flagged"] if row.qc_warnings else []), *(["estimated"] if row.super_resolved_mpp else [])]
+    kinds = [row.status, *(["flagged"] if row.qc_warning_codes else []), *(["estimated"] if row.super_resolved_mpp else [])]
     mpp = "–" if row.mpp is None else f"{row.mpp:.3g}"
     if row.super_resolved_mpp is not None:
         mpp += f" → {row.super_resolved_mpp:.3g}"

@@ -42,9 +42,9 @@ class CohortRow:
     """Of the same map; 95 % of the tissue has no more."""
     patches: int | None = None
     """Judged by all classifiers together."""
-    qc_warnings: tuple[str, ...] = ()
+    qc_warning_codes: tuple[str, ...] = ()
     """Codes of what quality control warns of."""
-    qc_notes: tuple[str, ...] = ()
+    qc_note_codes: tuple[str, ...] = ()
     """Codes of what it found besides."""
     seconds: float | None = None
     """Of all stages together."""
