@@ -43,13 +43,24 @@ def stained(picture: NDArray[np.uint8], mpp: float) -> Mask:
     """Return where (y, x, 3) RGB of `mpp` um a pixel is stained tissue, (y, x)."""
     light = _smoothed(picture, mpp)
     white = glass_white(picture, light, mpp)
-    reference = np.full(3, _USUAL_WHITE, np.float32) if white is None else white
-    density = np.maximum(np.log((reference + _OFFSET) / (light + _OFFSET)), 0)
+    density = _density(light, white)
     absorbing = (np.ptp(density, axis=-1) > _LEAST_COLOUR) | _mottled(picture, mpp)
     if white is None:
         absorbing |= density.sum(axis=-1) > _LEAST_DENSITY
     absorbing &= (light.max(axis=-1) >= _BLACK_MAX) | (np.ptp(light, axis=-1) >= _BLACK_MAX_CHROMA)
     return _tidied(absorbing & ~_foreign(density, absorbing, mpp), mpp)
+
+
+def absorbance(picture: NDArray[np.uint8], mpp: float) -> tuple[Floats, Floats]:
+    """Return the optical density (y, x, 3) of a picture's smoothed light, and the white that it is measured from."""
+    light = _smoothed(picture, mpp)
+    white = glass_white(picture, light, mpp)
+    return _density(light, white), np.full(3, _USUAL_WHITE, np.float32) if white is None else white
+
+
+def _density(light: Floats, white: Floats | None) -> Floats:
+    reference = np.full(3, _USUAL_WHITE, np.float32) if white is None else white
+    return np.asarray(np.maximum(np.log((reference + _OFFSET) / (light + _OFFSET)), 0))
 
 
 def glass_white(picture: NDArray[np.uint8], light: Floats, mpp: float) -> Floats | None:
