@@ -29,7 +29,7 @@ def control(recipe: Recipe, runner: StageRunner, seen: Glance, mode: str) -> Qua
     inspect, workspace = recipe.inspect, runner.workspace
     assert inspect  # laid wherever quality control is asked for
     runner.run(inspect)
-    flags, figures, notes = verdict(workspace, inspect, seen, recipe.level0)
+    flags, figures, notes = verdict(workspace, inspect, seen)
     flags.save(workspace.flags_path)
     runner.workspace = workspace.restricted(flags.flagged, "flagged.npz")
     runner.run(*recipe.draw_flags)

@@ -33,6 +33,10 @@ SCHEMA = pa.schema(
         ("patches", pa.int64()), ("seconds", pa.float64()), ("peak_rss_bytes", pa.int64()),
         ("input_bytes", pa.int64()), ("input_sha256", pa.string()), ("warnings", pa.list_(pa.string())),
         ("finished", pa.string()), ("histoloom", pa.string()),
+        ("qc_mode", pa.string()), ("qc_warnings", pa.int64()), ("qc_notes", pa.int64()),
+        ("qc_flagged_share", pa.float64()), ("qc_blur_share", pa.float64()), ("qc_fold_share", pa.float64()),
+        ("qc_dirt_share", pa.float64()), ("qc_pen_share", pa.float64()), ("qc_outside_share", pa.float64()),
+        ("qc_sr_consistency_rms", pa.float64()),
     ]
 )  # fmt: skip
 """Of cohort.parquet, always the same; what a slide's run.json does not say is null."""
@@ -73,6 +77,17 @@ class CohortRow:
     warnings: tuple[str, ...] = ()
     finished: str | None = None
     histoloom: str | None = None
+    qc_mode: str | None = None
+    qc_warnings: int | None = None
+    qc_notes: int | None = None
+    qc_flagged_share: float | None = None
+    """Of the area that is worked on; a cell with several flags counts once."""
+    qc_blur_share: float | None = None
+    qc_fold_share: float | None = None
+    qc_dirt_share: float | None = None
+    qc_pen_share: float | None = None
+    qc_outside_share: float | None = None
+    qc_sr_consistency_rms: float | None = None
 
 
 def gather(root: Path) -> list[CohortRow]:
@@ -124,7 +139,22 @@ def _finished_row(folder: Path) -> CohortRow:
         warnings=tuple(record.texts("warnings")),
         finished=_text(record, "finished"),
         histoloom=_text(record, "histoloom"),
+        **_quality(record),
     )
+
+
+def _quality(record: Record) -> dict[str, Any]:
+    """The columns of quality control."""
+    kinds = ("flagged", "blur", "fold", "dirt", "pen", "outside")
+    shares = {f"qc_{kind}_share": record.number("qc", "figures", f"{kind}_share") for kind in kinds}
+    severities = [finding.text("severity") for finding in record.records("qc", "findings")]
+    known = bool(record.members("qc"))
+    return shares | {
+        "qc_mode": _text(record, "qc", "mode"),
+        "qc_warnings": severities.count("warning") if known else None,
+        "qc_notes": severities.count("note") if known else None,
+        "qc_sr_consistency_rms": record.number("consistency_rms"),
+    }
 
 
 def _failed_row(name: str, path: Path) -> CohortRow:

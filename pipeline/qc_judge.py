@@ -30,7 +30,7 @@ _LEAST_COARSE = 0.35**2
 
 # A fold is this many times as dense as nine tenths of the slide's tissue, or as half of it, whichever is less; and
 # this many times as dense as the tissue around it.
-_FOLD_TO_DENSE, _FOLD_TO_MEDIAN, _FOLD_TO_AROUND = 1.25, 2.6, 1.4
+_FOLD_TO_DENSE, _FOLD_TO_MEDIAN, _FOLD_TO_AROUND = 1.25, 4.0, 1.4
 _FOLD_LEAST_DENSITY = 0.9
 _SMALLEST_FOLD_UM2 = 2_000.0
 _AROUND_UM = 100.0
@@ -77,8 +77,11 @@ def folded(measures: NDArray[np.float32], judged: Mask, mpp: float) -> Mask:
     away, nearest = ndimage.distance_transform_edt(~candidates, return_indices=True)
     ring = np.where(judged & ~candidates & (away <= _AROUND_UM / mpp), labels[tuple(nearest)], 0)
     numbers = np.arange(1, count + 1)
-    inside, around = (np.nan_to_num(ndimage.mean(density, where, numbers)) for where in (labels, ring))
-    stands_out = (inside > _FOLD_TO_AROUND * around) & (ndimage.sum(ring > 0, ring, numbers) > 0)
+    inside, around = (
+        ndimage.sum(density, where, numbers) / np.maximum(np.bincount(where.ravel(), minlength=count + 1)[1:], 1)
+        for where in (labels, ring)
+    )
+    stands_out = (around > 0) & (inside > _FOLD_TO_AROUND * around)
     return np.asarray(np.concatenate([[False], stands_out])[labels])
 
 

@@ -7,6 +7,8 @@ over a cell are whole numbers: a cell has the same bits in whatever tile it was 
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -33,7 +35,7 @@ _OFFSET = 8.0
 def measure(
     pixels: NDArray[np.uint8], inner: tuple[slice, slice], cell_px: int, white: tuple[float, float, float]
 ) -> NDArray[np.float32]:
-    """Measure the cells, (y, x, MEASURES), of the inner part of (y, x, 3) RGB; cut cells at the far edges are filled up.
+    """Measure the cells, (y, x, MEASURES), of the inner part of (y, x, 3) RGB; cells cut at the far edges are filled.
 
     Around the inner part lie HALO_PX more, or less where the slide ends.
     """
@@ -50,10 +52,7 @@ def _octaves(pixels: NDArray[np.uint8]) -> list[NDArray[np.int64]]:
     """Squares of the differences of Gaussians of the light, (y, x) each, finest first, in 1/64 of a grey level."""
     grey = (pixels @ np.array([77, 150, 29], np.int32)).astype(np.float32) / 256
     blurred = [ndimage.gaussian_filter(grey, sigma, truncate=_TRUNCATE, mode="nearest") for sigma in _SIGMAS_PX]
-    return [
-        np.rint((finer - coarser) ** 2 * _STEPS).astype(np.int64)
-        for finer, coarser in zip(blurred, blurred[1:], strict=False)
-    ]
+    return [np.rint((finer - coarser) ** 2 * _STEPS).astype(np.int64) for finer, coarser in pairwise(blurred)]
 
 
 def _whole_cells(values: NDArray[np.generic], cell_px: int) -> NDArray[np.generic]:

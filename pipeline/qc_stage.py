@@ -1,4 +1,4 @@
-"""The stages of quality control: cells are measured tile by tile; once they are judged, flags are drawn tile by tile."""
+"""The stages of quality control: cells are measured tile by tile; once judged, flags are drawn tile by tile."""
 
 from __future__ import annotations
 

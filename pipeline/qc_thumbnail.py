@@ -72,8 +72,8 @@ def strokes(density: Floats, mpp: float) -> Mask:
 
 
 def specks(density: Floats, mpp: float) -> Mask:
-    """What takes all colours nearly alike and clearly: dust, scratches, rims of bubbles, edges of coverslips, shadows."""
-    grey = (density.min(axis=-1) > 0.25) & (np.ptp(density, axis=-1) < 0.30 * density.max(axis=-1))
+    """What takes all colours nearly alike and clearly: dust, scratches, rims of bubbles, coverslips, shadows."""
+    grey = (density.min(axis=-1) > 0.25) & (np.ptp(density, axis=-1) < 0.18 * density.max(axis=-1))
     return np.asarray(remove_small_objects(grey, max_size=int(_SMALLEST_DIRT_UM2 / mpp**2)), np.bool_)
 
 

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from pipeline.density import tissue_share
 from pipeline.geometry import Frame
 from pipeline.qc_findings import figures_of
-from pipeline.qc_flags import BLUR, DIRT, FOLD, LEGEND, OUTSIDE, PEN, CellGrid, Mask, QcMap, spread
+from pipeline.qc_flags import BLUR, DIRT, FOLD, LEGEND, OUTSIDE, PEN, Mask, QcMap, spread
 from pipeline.qc_judge import BLUR_MOST_MPP, LEAST_TISSUE, blurred, dirty, folded, sharpness
 from pipeline.qc_measure import MEASURES
-from pipeline.qc_thumbnail import Glance
 from pipeline.qc_stage import Inspect
+from pipeline.qc_thumbnail import Glance
 from pipeline.stitch import Block, table_blocks
 from pipeline.tissue import TissueMask
 from pipeline.workspace import Workspace
@@ -23,12 +23,10 @@ _UNKNOWN_FOCUS = "blur was not looked for: pixels of {mpp:.2g} um are too coarse
 _UNKNOWN_INK = "pen marks in blue, red and black were not looked for: the stain is not haematoxylin and eosin"
 
 
-def verdict(
-    workspace: Workspace, stage: Inspect, seen: Glance, level0: Frame
-) -> tuple[QcMap, dict[str, float], tuple[str, ...]]:
+def verdict(workspace: Workspace, stage: Inspect, seen: Glance) -> tuple[QcMap, dict[str, float], tuple[str, ...]]:
     """The flags of a slide that is inspected, their figures, and what could not be told."""
     measures = lay_cells(table_blocks(workspace.ledger(stage.name).rows()), stage.cells.frame)
-    flags, figures = judge(measures, stage.cells, seen, workspace.tissue, level0, stage.frame.mpp)
+    flags, figures = judge(measures, stage.cells.frame, seen, workspace.tissue, stage.frame.mpp)
     notes = []
     if stage.frame.mpp > BLUR_MOST_MPP:
         notes.append(_UNKNOWN_FOCUS.format(mpp=stage.frame.mpp))
@@ -46,21 +44,20 @@ def lay_cells(blocks: Sequence[Block], cells: Frame) -> NDArray[np.float32]:
 
 
 def judge(
-    measures: NDArray[np.float32], cells: CellGrid, seen: Glance, tissue: TissueMask, level0: Frame, inspected_mpp: float
+    measures: NDArray[np.float32], cells: Frame, seen: Glance, tissue: TissueMask, inspected_mpp: float
 ) -> tuple[QcMap, dict[str, float]]:
     """The flags of a slide's cells, and how much of the tissue each kind takes."""
-    frame = cells.frame
-    share = tissue_share(tissue, frame.box, frame, level0)
-    found = _seen_on_thumbnail(seen, tissue, frame)
+    share = tissue_share(tissue, cells.box, cells, tissue.frame)
+    found = _seen_on_thumbnail(seen, tissue, cells)
     clear = (share >= LEAST_TISSUE) & np.isfinite(measures[..., 0])
     for mask in found.values():
         clear &= ~mask
     found[DIRT] = found[DIRT] | (clear & dirty(measures))
-    found[FOLD] = folded(measures, clear & ~found[DIRT], frame.mpp)
+    found[FOLD] = folded(measures, clear & ~found[DIRT], cells.mpp)
     if inspected_mpp <= BLUR_MOST_MPP:
-        found[BLUR] = blurred(sharpness(measures, clear & ~found[DIRT], frame.mpp), frame.mpp)
-    flags = QcMap.of(found, frame)
-    return flags, _figures(found, flags, share, frame)
+        found[BLUR] = blurred(sharpness(measures, clear & ~found[DIRT], cells.mpp), cells.mpp)
+    flags = QcMap.of(found, cells)
+    return flags, _figures(found, flags, share, cells)
 
 
 def _seen_on_thumbnail(seen: Glance, tissue: TissueMask, cells: Frame) -> dict[int, Mask]:
