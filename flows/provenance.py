@@ -114,7 +114,7 @@ def describe_run(info: SlideInfo, identity: Mapping[str, Any], recipe: Recipe, c
         "layers": {
             "nuclei": recipe.nuclei_group,
             "heatmaps": [group for group in recipe.heatmaps if group.startswith("heatmaps/")],
-            "qc": [group for group in recipe.heatmaps if group.startswith("qc/")],
+            "qc": recipe.qc_groups,
         },
         "warnings": _warnings(recipe, config.sr_blend),
     }  # fmt: skip

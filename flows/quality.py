@@ -33,10 +33,8 @@ def control(recipe: Recipe, runner: StageRunner, seen: Glance, mode: str) -> Qua
     flags.save(workspace.flags_path)
     runner.workspace = workspace.restricted(flags.flagged, "flagged.npz")
     runner.run(*recipe.draw_flags)
-    runner.workspace = workspace
-    if mode == "mask":
-        runner.workspace = _left(workspace, flags.without(workspace.tissue))
-    return Quality(mode, figures, notes)
+    runner.workspace = _left(workspace, flags.without(workspace.tissue)) if mode == "mask" else workspace
+    return Quality(mode, {**figures, "worked_mm2": runner.workspace.tissue.area_um2 / 1e6}, notes)
 
 
 def tell(quality: Quality | None, runner: StageRunner, consistency: str | None) -> dict[str, Any]:

@@ -83,13 +83,13 @@ def _findings(quality: Quality) -> list[Finding]:
     beside_mm2 = quality.figures["pen_beside_mm2"]
     if beside_mm2 > 0:
         found.append(Finding("pen-beside", f"a pen mark beside the tissue ({beside_mm2:.3g} mm2)", "note", 0.0))
-    share = quality.invented_share
-    if share is not None and share >= _LEAST_SHARE:
+    invented = quality.invented_share
+    if invented is not None and invented >= _LEAST_SHARE:
         text = (
             f"super-resolution departs from what was read by more than {INVENTED_LEVELS:g} of 255 grey levels "
-            f"over {share:.1%} of its area"
+            f"over {invented:.1%} of its area"
         )
-        found.append(Finding("sr-consistency", text, "warning" if share >= 0.01 else "note", share))
+        found.append(Finding("sr-consistency", text, "warning" if invented >= 0.01 else "note", invented))
     return found
 
 

@@ -76,7 +76,8 @@ class QcMap:
         """Read what `save` wrote."""
         with np.load(path, allow_pickle=False) as saved:
             flags = saved["flags"]
-            return cls(flags, Frame(*flags.shape, float(saved["mpp"])))
+            height, width = flags.shape
+            return cls(flags, Frame(height, width, float(saved["mpp"])))
 
     def save(self, path: Path) -> None:
         """Write the map as .npz; the file appears when it is complete."""

@@ -8,6 +8,7 @@ over a cell are whole numbers: a cell has the same bits in whatever tile it was 
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,21 +56,21 @@ def _octaves(pixels: NDArray[np.uint8]) -> list[NDArray[np.int64]]:
     return [np.rint((finer - coarser) ** 2 * _STEPS).astype(np.int64) for finer, coarser in pairwise(blurred)]
 
 
-def _whole_cells(values: NDArray[np.generic], cell_px: int) -> NDArray[np.generic]:
+def _whole_cells(values: NDArray[Any], cell_px: int) -> NDArray[Any]:
     """Repeat the last rows and columns until cells are whole."""
     height, width = values.shape[:2]
     missing = [(0, -height % cell_px), (0, -width % cell_px), *[(0, 0)] * (values.ndim - 2)]
     return np.pad(values, missing, mode="edge")
 
 
-def _cell_means(values: NDArray[np.generic], cell_px: int) -> NDArray[np.float64]:
+def _cell_means(values: NDArray[Any], cell_px: int) -> NDArray[np.float64]:
     """Means of whole numbers (y, x) over cells; sums of integers have no order."""
     height, width = values.shape
     sums = values.reshape(height // cell_px, cell_px, width // cell_px, cell_px).sum(axis=(1, 3), dtype=np.int64)
     return np.asarray(sums / cell_px**2)
 
 
-def _cell_quantile(pixels: NDArray[np.generic], cell_px: int, share: float) -> NDArray[np.generic]:
+def _cell_quantile(pixels: NDArray[Any], cell_px: int, share: float) -> NDArray[Any]:
     """Per cell and colour the value that `share` of the pixels do not exceed; (y, x, 3)."""
     rows, columns = pixels.shape[0] // cell_px, pixels.shape[1] // cell_px
     cells = pixels.reshape(rows, cell_px, columns, cell_px, 3).transpose(0, 2, 4, 1, 3).reshape(rows, columns, 3, -1)

@@ -13,7 +13,7 @@ from scipy import ndimage
 from skimage.morphology import remove_small_objects
 
 from pipeline.geometry import Frame
-from pipeline.staining import absorbance, stained
+from pipeline.staining import USUAL_WHITE, absorbance, stained
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -23,6 +23,16 @@ _STROKE_RADIUS_UM = 40.0
 _SMALLEST_STROKE_UM2 = 40_000.0
 _FRINGE_UM = 24.0
 _SMALLEST_DIRT_UM2 = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a thumbnail lets one tell."""
+
+    inks: bool
+    """The stain is haematoxylin and eosin, so that inks can be told from it."""
+    white: bool
+    """There is bare glass to measure from; without any, dirt and black ink cannot be told from a dim lamp."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,33 +46,35 @@ class Glance:
     dirt: Mask
     outside: Mask
     """Where no tissue is."""
-    familiar: bool
-    """Whether the stain is haematoxylin and eosin, so that inks can be told from it."""
+    told: Told
 
 
 def glance(picture: NDArray[np.uint8], frame: Frame, tissue: Mask | None = None) -> Glance:
     """Look at the thumbnail (y, x, 3) RGB of a slide, which fills `frame`; the tissue on it, where that is known."""
     density, white = absorbance(picture, frame.mpp)
-    pen = strokes(density, frame.mpp)
-    red, green, blue = (float(value) for value in white)
+    red, green, blue = (float(value) for value in (np.full(3, USUAL_WHITE) if white is None else white))
+    nothing = np.zeros(frame.shape, np.bool_)
+    pen = strokes(density, frame.mpp, white_known=white is not None)
+    dirt = nothing if white is None else specks(density, frame.mpp) & ~pen
     outside = ~(stained(picture, frame.mpp) if tissue is None else tissue)
-    familiar = haematoxylin_and_eosin(density)
-    return Glance(frame, (red, green, blue), pen, specks(density, frame.mpp) & ~pen, outside, familiar)
+    told = Told(haematoxylin_and_eosin(density), white is not None)
+    return Glance(frame, (red, green, blue), pen, dirt, outside, told)
 
 
-def strokes(density: Floats, mpp: float) -> Mask:
+def strokes(density: Floats, mpp: float, *, white_known: bool = True) -> Mask:
     """Strokes of blue, green, black and red pens, (y, x), on density (y, x, 3) above the slide's white.
 
     Haematoxylin and eosin take green most. Blue and green ink take red most, or green least; red ink takes blue as much
-    as green; black takes all alike. On slides of other stains ink and stain may look alike: only green ink is told.
+    as green; black takes all alike, as any shadow does where no glass tells what white is. On slides of other stains ink and stain may look alike: only green ink is told.
     """
     total = density.sum(axis=-1)
     red, green, blue = (density[..., c] / np.maximum(total, 1e-6) for c in range(3))
     inks = [(green < 0.29) & (total > 0.5)]
     if haematoxylin_and_eosin(density):
-        inks.append((red > 0.40) & (red > green + 0.02) & (blue < 0.30) & (total > 0.8))
-        inks.append((density.min(axis=-1) > 0.8) & (np.ptp(density, axis=-1) < 0.30 * density.max(axis=-1)))
-        inks.append((blue > 0.41) & (red < 0.20) & (total > 1.2))
+        inks.append((red > 1.04 * green) & (blue < 0.32) & (total > 0.8))
+        black = (density.min(axis=-1) > 0.8) & (np.ptp(density, axis=-1) < 0.30 * density.max(axis=-1))
+        inks.append(black & white_known)
+        inks.append((blue > 0.38) & (red < 0.20) & (total > 2.2))
     found = np.zeros(total.shape, np.bool_)
     for ink in inks:
         found |= _wide(ink, mpp)

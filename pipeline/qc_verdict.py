@@ -22,6 +22,8 @@ from pipeline.workspace import Workspace
 _UNKNOWN_FOCUS = "blur was not looked for: pixels of {mpp:.2g} um are too coarse to tell it"
 _UNKNOWN_INK = "pen marks in blue, red and black were not looked for: the stain is not haematoxylin and eosin"
 
+_UNKNOWN_WHITE = "black ink and large dirt were not looked for: no bare glass shows what white is"
+
 
 def verdict(workspace: Workspace, stage: Inspect, seen: Glance) -> tuple[QcMap, dict[str, float], tuple[str, ...]]:
     """The flags of a slide that is inspected, their figures, and what could not be told."""
@@ -30,8 +32,10 @@ def verdict(workspace: Workspace, stage: Inspect, seen: Glance) -> tuple[QcMap, 
     notes = []
     if stage.frame.mpp > BLUR_MOST_MPP:
         notes.append(_UNKNOWN_FOCUS.format(mpp=stage.frame.mpp))
-    if not seen.familiar:
+    if not seen.told.inks:
         notes.append(_UNKNOWN_INK)
+    if not seen.told.white:
+        notes.append(_UNKNOWN_WHITE)
     return flags, figures, tuple(notes)
 
 

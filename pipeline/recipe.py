@@ -156,6 +156,12 @@ class Recipe:
         return Inspect(str(level), levels[level], cells, cells.side_px // 2**level, self.white)
 
     @property
+    def qc_groups(self) -> list[str]:
+        """Where quality control is stored."""
+        maps = [group for group in self.heatmaps if group.startswith("qc/")]
+        return [*([QC_LABELS] if self.inspect else []), *maps]
+
+    @property
     def draw_flags(self) -> tuple[DrawFlags, ...]:
         """Draw what quality control flagged, a stage a level."""
         if not self.inspect:

@@ -88,7 +88,7 @@ def evaluate(data: Path, fields: int) -> None:
     clean: dict[str, NDArray[np.int64]] = {}
     for group, name, pixels, mpp in real_tissue(data, fields):
         flags, mask, _ = inspect_picture(pixels, mpp)
-        tissue = tissue_share(mask, flags.frame.box, flags.frame, Frame(*pixels.shape[:2], mpp))
+        tissue = tissue_share(mask, flags.frame.box, flags.frame, Frame(pixels.shape[0], pixels.shape[1], mpp))
         row = clean.setdefault(name if group == "slides" else group, np.zeros(len(LEGEND) + 2, np.int64))
         row += np.append(np.bincount(flags.flags[tissue >= 0.5], minlength=len(LEGEND) + 1), (tissue >= 0.5).sum())
         for case, value, picture, where in cases(pixels, mpp, group == "slides"):

@@ -32,7 +32,7 @@ PENS = {
 
 def inspect_picture(pixels: Pixels, mpp: float, tile_px: int = 4096) -> tuple[QcMap, TissueMask, dict[str, float]]:
     """Quality control of (y, x, 3) RGB as a slide of `mpp`, in tiles of any size, without a store."""
-    level0 = Frame(*pixels.shape[:2], mpp)
+    level0 = Frame(pixels.shape[0], pixels.shape[1], mpp)
     picture, coarse = thumbnail_of(pixels, level0)
     tissue = tissue_on(picture, coarse)
     seen = glance(picture, coarse, tissue.mask)
@@ -86,7 +86,7 @@ def out_of_focus(pixels: Pixels, where: Mask, sigma_px: float) -> Pixels:
     """Blurred by a Gaussian of sigma_px inside `where`; the camera comes after the lens, everywhere."""
     light = pixels.astype(np.float64)
     blurred = ndimage.gaussian_filter(light, (sigma_px, sigma_px, 0), mode="nearest")
-    return np.where(where[..., np.newaxis], through_camera(blurred), pixels)
+    return np.asarray(np.where(where[..., np.newaxis], through_camera(blurred), pixels), np.uint8)
 
 
 def folded_over(pixels: Pixels, where: Mask, layers: int, shift_px: tuple[int, int]) -> Pixels:
@@ -95,7 +95,7 @@ def folded_over(pixels: Pixels, where: Mask, layers: int, shift_px: tuple[int, i
     for layer in range(1, layers):
         above = np.roll(pixels, (layer * shift_px[0], layer * shift_px[1]), axis=(0, 1))
         light *= np.minimum(above / WHITE, 1.0)
-    return np.where(where[..., np.newaxis], np.rint(light), pixels).astype(np.uint8)
+    return np.asarray(np.where(where[..., np.newaxis], np.rint(light), pixels), np.uint8)
 
 
 def inked(pixels: Pixels, where: Mask, pen: str, mpp: float) -> Pixels:
