@@ -170,7 +170,7 @@ def _process(task: SlideTask, file: SlideFile, workers: Workers, progress: Progr
         tissue.save(workspace.tissue_path)
         run = {**describe_run(slide.info, identity, recipe, config), "plan": plan, "estimated": asdict(ahead)}
     findings = _weave(recipe, runner, seen, config.qc)
-    run |= findings | {"tissue": _tissue_facts(tissue), "devices": _devices(recipe, config, workers.workforce)}
+    run |= findings | {"tissue": _tissue_facts(runner.workspace.tissue), "devices": _devices(recipe, config, workers.workforce)}
     return _finish(output, run, runner)
 
 

@@ -22,6 +22,8 @@ Mask = NDArray[np.bool_]
 _STROKE_RADIUS_UM = 40.0
 _SMALLEST_STROKE_UM2 = 40_000.0
 _FRINGE_UM = 24.0
+# Optical density of red light, smoothed, above that of the densest nuclei side by side.
+_DENSER_RED_THAN_NUCLEI = 1.2
 _SMALLEST_DIRT_UM2 = 100.0
 
 
@@ -65,13 +67,15 @@ def strokes(density: Floats, mpp: float, *, white_known: bool = True) -> Mask:
     """Strokes of blue, green, black and red pens, (y, x), on density (y, x, 3) above the slide's white.
 
     Haematoxylin and eosin take green most. Blue and green ink take red most, or green least; red ink takes blue as much
-    as green; black takes all alike, as any shadow does where no glass tells what white is. On slides of other stains ink and stain may look alike: only green ink is told.
+    as green; black takes all alike, as a dim lamp does where no glass tells what white is. On slides of other stains
+    ink and stain may look alike: only green ink is told.
     """
     total = density.sum(axis=-1)
     red, green, blue = (density[..., c] / np.maximum(total, 1e-6) for c in range(3))
     inks = [(green < 0.29) & (total > 0.5)]
     if haematoxylin_and_eosin(density):
         inks.append((red > 1.04 * green) & (blue < 0.32) & (total > 0.8))
+        inks.append((red > 0.85 * green) & (blue < 0.34) & (density[..., 0] > _DENSER_RED_THAN_NUCLEI))
         black = (density.min(axis=-1) > 0.8) & (np.ptp(density, axis=-1) < 0.30 * density.max(axis=-1))
         inks.append(black & white_known)
         inks.append((blue > 0.38) & (red < 0.20) & (total > 2.2))

@@ -82,7 +82,7 @@ def test_what_is_flagged_is_stored_and_told_of(results: Results, mode: str) -> N
     assert (drawn[350:550, 50:750] == PEN).all()
     assert not (drawn[:250] == PEN).any()
     assert done["qc"]["mode"] == mode
-    assert [finding["code"] for finding in done["qc"]["findings"]][0] == "pen"
+    assert done["qc"]["findings"][0]["code"] == "pen"
     assert done["qc"]["figures"]["pen_share"] == pytest.approx(0.5, abs=0.08)
     assert QC_LABELS in done["layers"]["qc"]
 
