@@ -118,7 +118,7 @@ def describe_run(
         "layers": {
             "nuclei": recipe.nuclei_group,
             "heatmaps": [group for group in recipe.heatmaps if group.startswith("heatmaps/")],
-            "qc": [group for group in recipe.heatmaps if group.startswith("qc/")],
+            "qc": recipe.qc_groups,
         },
         "networks": [_network(card) for card in networks.cards],
         "warnings": cautions(recipe, config, networks),

@@ -37,6 +37,10 @@ SCHEMA = pa.schema(
         ("stage_seconds", pa.map_(pa.string(), pa.float64())), ("peak_rss_bytes", pa.int64()),
         ("input_bytes", pa.int64()), ("input_sha256", pa.string()), ("warnings", pa.list_(pa.string())),
         ("finished", pa.string()), ("histoloom", pa.string()),
+        ("qc_mode", pa.string()), ("qc_warnings", pa.int64()), ("qc_notes", pa.int64()),
+        ("qc_flagged_share", pa.float64()), ("qc_blur_share", pa.float64()), ("qc_fold_share", pa.float64()),
+        ("qc_dirt_share", pa.float64()), ("qc_pen_share", pa.float64()), ("qc_outside_share", pa.float64()),
+        ("qc_sr_consistency_rms", pa.float64()),
     ]
 )  # fmt: skip
 """Of cohort.parquet, always the same; what a slide's run.json does not say is null."""
@@ -96,7 +100,22 @@ def _finished_row(folder: Path) -> CohortRow:
         warnings=tuple(record.texts("warnings")),
         finished=_text(record, "finished"),
         histoloom=_text(record, "histoloom"),
+        **_quality(record),
     )
+
+
+def _quality(record: Record) -> dict[str, Any]:
+    """The columns of quality control."""
+    kinds = ("flagged", "blur", "fold", "dirt", "pen", "outside")
+    shares = {f"qc_{kind}_share": record.number("qc", "figures", f"{kind}_share") for kind in kinds}
+    severities = [finding.text("severity") for finding in record.records("qc", "findings")]
+    known = bool(record.members("qc"))
+    return shares | {
+        "qc_mode": _text(record, "qc", "mode"),
+        "qc_warnings": severities.count("warning") if known else None,
+        "qc_notes": severities.count("note") if known else None,
+        "qc_sr_consistency_rms": record.number("consistency_rms"),
+    }
 
 
 def _failed_row(name: str, path: Path) -> CohortRow:

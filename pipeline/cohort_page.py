@@ -130,7 +130,11 @@ def _has_picture(folder: Path | None) -> bool:
 
 def _line(row: CohortRow, folder: Path | None, *, pictured: bool) -> _Line:
     link = quote(os.fsencode(folder.name), safe="") if folder and row.status == "done" else ""
-    kinds = [row.status, *(["flagged"] if row.qc_warning_codes else []), *(["estimated"] if row.super_resolved_mpp else [])]
+    kinds = [
+        row.status,
+        *(["flagged"] if row.qc_warning_codes else []),
+        *(["estimated"] if row.super_resolved_mpp else []),
+    ]
     mpp = "–" if row.mpp is None else f"{row.mpp:.3g}"
     if row.super_resolved_mpp is not None:
         mpp += f" → {row.super_resolved_mpp:.3g}"

@@ -57,3 +57,18 @@ class CohortRow:
     """What a reader must know, in words."""
     finished: str | None = None
     histoloom: str | None = None
+    qc_mode: str | None = None
+    """What was done with what quality control flagged: `flag`, `mask` or `off`."""
+    qc_warnings: int | None = None
+    """How many."""
+    qc_notes: int | None = None
+    """How many."""
+    qc_flagged_share: float | None = None
+    """Of the area that is worked on; a cell with several flags counts once."""
+    qc_blur_share: float | None = None
+    qc_fold_share: float | None = None
+    qc_dirt_share: float | None = None
+    qc_pen_share: float | None = None
+    qc_outside_share: float | None = None
+    qc_sr_consistency_rms: float | None = None
+    """Root mean square over the map of consistency, 0 to 1."""

@@ -101,8 +101,9 @@ def _threshold(scene: Scene, classifier: str) -> float:
 
 def _map_section(scene: Scene, overview: Overview, name: str, heat: Heat | None) -> MapSection:
     summary = summarise_heatmap(scene.store, name, _threshold(scene, name))
+    facts = _facts(summary, masked=scene.record.text("qc", "mode") == "mask")
     if heat is None:
-        return MapSection("", None, False, _facts(summary), (), {}, ())
+        return MapSection("", None, False, facts, (), {}, ())
     pixels = heat_over(overview.pixels, heat.values)
     largest = next(area.largest for area in summary.classes if area.label == heat.label)
     if largest:
@@ -112,7 +113,7 @@ def _map_section(scene: Scene, overview: Overview, name: str, heat: Heat | None)
     places = {plain(area.label): describe_place(area.largest, summary) for area in summary.classes if area.largest}
     picture = Picture.of(pixels, alt)
     spreads = _spreads(name, summary)
-    return MapSection(label, picture, largest is not None, _facts(summary), summary.classes, places, spreads)
+    return MapSection(label, picture, largest is not None, facts, summary.classes, places, spreads)
 
 
 def _spreads(name: str, summary: HeatmapSummary) -> tuple[Plot, ...]:
@@ -135,10 +136,11 @@ def _spreads(name: str, summary: HeatmapSummary) -> tuple[Plot, ...]:
     return tuple(plots)
 
 
-def _facts(summary: HeatmapSummary) -> tuple[Row, ...]:
+def _facts(summary: HeatmapSummary, *, masked: bool) -> tuple[Row, ...]:
     facts = [("Tissue judged", f"{summary.judged_mm2:,.4g} mm²")]
     if summary.left_out_mm2:
-        facts.append(("Left out", f"{summary.left_out_mm2:,.3g} mm², in patches of which less than half is tissue"))
+        why = "in patches of which less than half is tissue" + (", or flagged by quality control" if masked else "")
+        facts.append(("Left out", f"{summary.left_out_mm2:,.3g} mm², {why}"))
     if len(summary.classes) == 2:
         label = plain(summary.classes[1].label, 60)
         facts.append((f"Counts as {label}", f"from a probability of {summary.operating_point:.3g}"))

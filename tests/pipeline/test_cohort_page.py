@@ -103,7 +103,11 @@ def test_every_figure_of_a_row_is_that_of_the_table_and_of_run_json(cohort: Path
         assert float(line["memory, GiB"][1] or "nan") * 2**30 == row["peak_rss_bytes"] == run["peak_rss_bytes"]
         assert line["nuclei"][0] == f"{run['counts']['nuclei']:,}"
         assert line["time"][0] == duration(run["timings"]["seconds"])
-        assert line["quality"][0].split() == [*row["qc_warning_codes"], *row["qc_note_codes"]] == ["blur", "pen"][: index % 3]
+        assert (
+            line["quality"][0].split()
+            == [*row["qc_warning_codes"], *row["qc_note_codes"]]
+            == ["blur", "pen"][: index % 3]
+        )
         assert (row["median_nuclei_per_mm2"], row["p95_nuclei_per_mm2"]) == (900 + index, 3000 + index)
 
 
