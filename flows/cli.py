@@ -70,6 +70,9 @@ def run(
         float | None, typer.Option(help="Stride of classified patches in patch sides: 0.25, 0.5 or 1. [0.5]")
     ] = None,
     tissue: Annotated[str | None, typer.Option(help="What is worked on: auto, all, or a mask image. [auto]")] = None,
+    qc: Annotated[
+        str | None, typer.Option(help="Blur, folds, pen and dirt: flag reports them, mask leaves them out, off. [flag]")
+    ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda[:N]. [auto]")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, fp32 or bf16. [auto]")] = None,
     workers: Annotated[
@@ -104,7 +107,7 @@ def run(
     given = {
         "mpp": mpp, "target_mpp": target_mpp, "sr": sr, "sr_blend": sr_blend, "measure_blended": measure_blended,
         "nuclei": nuclei, "nuclei_views": nuclei_views, "stride_share": stride_share, "tissue": tissue,
-        "device": device, "precision": precision, "reader": reader, "ngff": ngff, "core_px": core_px,
+        "qc": qc, "device": device, "precision": precision, "reader": reader, "ngff": ngff, "core_px": core_px,
         "classifiers": None if classifier is None else [name for name in classifier if name != "none"],
     }  # fmt: skip
     try:

@@ -37,6 +37,9 @@ class Settings(BaseModel):
         default=None, description="Stride of classified patches in patch sides. [0.5]"
     )
     tissue: str | None = Field(default=None, description="What is worked on: auto, all, or a mask image. [auto]")
+    qc: Literal["flag", "mask", "off"] | None = Field(
+        default=None, description="Blur, folds, pen and dirt: report, leave out, or do not look. [flag]"
+    )
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] | None = Field(
         default=None, description="auto, cpu or cuda[:N]. [auto]"
     )

@@ -12,8 +12,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flows.cautions import cautions
 from flows.devices import device_and_precision
 from flows.networks import ChosenNetworks
+from models.card import Card
 from pipeline.config import SlideConfig
 from pipeline.errors import UnreadableSlide
 from pipeline.secrets import redacted
@@ -100,7 +102,9 @@ def question(plan: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in plan.items() if key != "computing"}
 
 
-def describe_run(info: SlideInfo, identity: Mapping[str, Any], recipe: Recipe, config: SlideConfig) -> dict[str, Any]:
+def describe_run(
+    info: SlideInfo, identity: Mapping[str, Any], recipe: Recipe, config: SlideConfig, networks: ChosenNetworks
+) -> dict[str, Any]:
     """The part of `run.json` that is known before the work: the slide, its resolution, what is estimated."""
     sr_mpp = recipe.base.mpp / recipe.sr.scale if recipe.sr else None
     return {
@@ -121,10 +125,17 @@ def describe_run(info: SlideInfo, identity: Mapping[str, Any], recipe: Recipe, c
         "layers": {
             "nuclei": recipe.nuclei_group,
             "heatmaps": [group for group in recipe.heatmaps if group.startswith("heatmaps/")],
-            "qc": [group for group in recipe.heatmaps if group.startswith("qc/")],
+            "qc": recipe.qc_groups,
         },
-        "warnings": _warnings(recipe, config.sr_blend),
+        "networks": [_network(card) for card in networks.cards],
+        "warnings": cautions(recipe, config, networks),
     }  # fmt: skip
+
+
+def _network(card: Card) -> dict[str, Any]:
+    """What a network's card says that a reader of results must know; what it computed with stands in the plan."""
+    named = ("name", "task", "mpp", "sha256", "licence", "limits")
+    return {field: getattr(card, field) for field in named}
 
 
 def environment() -> dict[str, Any]:
@@ -162,19 +173,3 @@ def _origin(info: SlideInfo, recipe: Recipe) -> str:
         if frame == recipe.base:
             return f"level {level}"
     return f"resampled to {recipe.base.mpp:g} um/px"
-
-
-def _warnings(recipe: Recipe, sr_blend: float) -> list[str]:
-    warnings = []
-    if recipe.base not in (recipe.level0,) and recipe.base.mpp < recipe.level0.mpp:
-        warnings.append(f"scanned at {recipe.level0.mpp:.3g} um/px and interpolated to {recipe.base.mpp:.3g} um/px")
-    if recipe.sr:
-        warnings.append(
-            f"read at {recipe.base.mpp:.3g} um/px, super-resolved x{recipe.sr.scale}: "
-            f"detail below {recipe.base.mpp:.3g} um is estimated, not measured"
-        )
-    if recipe.sr and sr_blend:
-        warnings.append(
-            f"{sr_blend:.0%} of the weights were trained against an adversary, for looks: detail is made up"
-        )
-    return warnings

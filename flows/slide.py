@@ -14,9 +14,10 @@ from flows.networks import choose_networks
 from flows.places import staging_at
 from flows.progress import Progress
 from flows.provenance import computing, describe_run, environment, question, slide_plan
+from flows.quality import control, tell
 from flows.slide_file import SlideFile, at_hand, same_slide
 from pipeline.budget_config import Budget
-from pipeline.config import SlideConfig
+from pipeline.config import QcMode, SlideConfig
 from pipeline.errors import NoTissue
 from pipeline.object_url import Place
 from pipeline.output import SlideOutput, read_json, refuse_other_plan, write_json
@@ -25,6 +26,7 @@ from pipeline.staging import Staging
 if TYPE_CHECKING:
     from flows.networks import ChosenNetworks
     from pipeline.batch import BatchDone
+    from pipeline.qc_thumbnail import Glance
     from pipeline.recipe import Recipe
     from pipeline.schedule import Workers, Workforce
     from pipeline.slide import Slide
@@ -138,7 +140,7 @@ def _process(task: SlideTask, file: SlideFile, workers: Workers, progress: Progr
 
     config, output = task.config, task.output
     with open_slide(file.path, mpp=config.mpp, reader=config.reader) as slide:
-        tissue = _find_tissue(slide, config)  # first of all: a slide without pixels to read has no other fault
+        tissue, seen = _look(slide, config)  # first of all: a slide without pixels to read has no other fault
         level0 = slide.info.frame
         factor = 1 if config.sr == "none" else choose_factor(level0.mpp, config.target_mpp)
         networks = choose_networks(config, factor)
@@ -153,6 +155,7 @@ def _process(task: SlideTask, file: SlideFile, workers: Workers, progress: Progr
             nuclei=networks.nuclei_network,
             classifiers=networks.classifier_networks,
             stride_share=config.stride_share,
+            white=seen.white if seen else None,
         )
         recipe.refuse_what_cannot_be_fed()
         ahead, machine = look_ahead(recipe, tissue, networks, config, workers.workforce)
@@ -166,10 +169,13 @@ def _process(task: SlideTask, file: SlideFile, workers: Workers, progress: Progr
         workspace = Workspace(output.partial, output.name, ref, config.ngff, begun)
         runner = StageRunner(workspace, workers, progress, at_once)
         tissue.save(workspace.tissue_path)
-        run = {**describe_run(slide.info, identity, recipe, config), "plan": plan, "estimated": asdict(ahead)}
+        run = {**describe_run(slide.info, identity, recipe, config, networks), "plan": plan, "estimated": asdict(ahead)}
         write_json(output.partial / "begun.json", run)  # for who looks at the slide before it is through
-    findings = _weave(recipe, runner)
-    run |= findings | {"tissue": _tissue_facts(tissue), "devices": _devices(recipe, config, workers.workforce)}
+    findings = _weave(recipe, runner, seen, config.qc)
+    run |= findings | {
+        "tissue": _tissue_facts(runner.workspace.tissue),
+        "devices": _devices(recipe, config, workers.workforce),
+    }
     return _finish(output, run, runner)
 
 
@@ -182,32 +188,42 @@ def _base_mpp(level0_mpp: float, factor: int, config: SlideConfig, networks: Cho
     return choose_base_mpp(level0_mpp, config.target_mpp, (card.mpp for card in networks.classifiers))
 
 
-def _find_tissue(slide: Slide, config: SlideConfig) -> TissueMask:
-    """The mask that decides what is worked on."""
-    from pipeline.tissue import TissueMask, find_tissue
+def _look(slide: Slide, config: SlideConfig) -> tuple[TissueMask, Glance | None]:
+    """The mask that decides what is worked on, and what else a thumbnail shows where quality is asked for."""
+    from pipeline.qc_thumbnail import glance
+    from pipeline.tissue import TissueMask, look_over, tissue_on
 
-    if config.tissue == "all":
-        return TissueMask.everything(slide.info.frame)
-    tissue = (
-        find_tissue(slide) if config.tissue == "auto" else TissueMask.from_image(Path(config.tissue), slide.info.frame)
-    )
+    frame = slide.info.frame
+    if config.tissue == "all" and config.qc == "off":
+        return TissueMask.everything(frame), None
+    if config.tissue not in ("auto", "all"):
+        tissue = TissueMask.from_image(Path(config.tissue), frame)  # what is drawn is at fault before the slide is read
+    picture, coarse = look_over(slide)
+    if config.tissue == "auto":
+        tissue = tissue_on(picture, coarse)
+    elif config.tissue == "all":
+        tissue = TissueMask.everything(frame)
     if not tissue.area_um2:
         msg = f"{slide.info.path}: no tissue found"
         raise NoTissue(msg, "Look at the slide: --tissue all works on all of it, --tissue MASK.png on what you mark.")
-    return tissue
+    if config.qc == "off":
+        return tissue, None
+    return tissue, glance(picture, coarse, tissue.mask if config.tissue == "auto" else None)
 
 
-def _weave(recipe: Recipe, runner: StageRunner) -> dict[str, Any]:
+def _weave(recipe: Recipe, runner: StageRunner, seen: Glance | None, qc: QcMode) -> dict[str, Any]:
     """All stages, each reading what the ones before it wrote; return what they found."""
     from pipeline import gather
     from pipeline.density import DENSITY
     from pipeline.recipe import CONSISTENCY
 
-    workspace, core_px = runner.workspace, recipe.core_px
+    core_px = recipe.core_px
     counts: dict[str, Any] = {}
     findings: dict[str, Any] = {"counts": counts}
-    recipe.create_layers(workspace.store)
+    recipe.create_layers(runner.workspace.store)
     runner.run(recipe.ingest, *recipe.coarser(""), *recipe.coarser("labels/tissue"))
+    quality = control(recipe, runner, seen, qc) if seen else None
+    workspace = runner.workspace
     if recipe.super_resolve:
         runner.run(recipe.super_resolve, *recipe.coarser("sr"))
         rms = gather.fold_consistency(workspace, recipe.super_resolve, CONSISTENCY, core_px)
@@ -226,7 +242,7 @@ def _weave(recipe: Recipe, runner: StageRunner) -> dict[str, Any]:
             gather.fold_patches(workspace, stage, core_px)
             runner.run(*recipe.coarser(f"heatmaps/{stage.network.name}"))
         findings["classification"] = gather.gather_classes(workspace, recipe.classify)
-    return findings
+    return findings | {"qc": tell(quality, runner, CONSISTENCY if recipe.sr else None)}
 
 
 def _tissue_facts(tissue: TissueMask) -> dict[str, float]:

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import io
-import os
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
-from urllib.parse import quote
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.cohort_page import cohort_page
+from pipeline.cohort_row import CohortRow
 from pipeline.errors import HistoloomError
 from pipeline.output import read_json
-from pipeline.page import render, write_if_changed
+from pipeline.page import write_if_changed
 from pipeline.preview import write_preview
 from pipeline.record import Record, plain
-from pipeline.report import duration, nuclei_per_mm2, write_slide_report
+from pipeline.report import write_slide_report
+from pipeline.report_facts import nuclei_per_mm2
+from pipeline.report_qc import findings
+from pipeline.report_time import stage_times
 
 SCHEMA = pa.schema(
     [
@@ -30,53 +32,18 @@ SCHEMA = pa.schema(
         ("width_level0_px", pa.int64()), ("height_level0_px", pa.int64()), ("base_mpp", pa.float64()),
         ("sr_factor", pa.int64()), ("super_resolved_mpp", pa.float64()), ("tissue_mm2", pa.float64()),
         ("tissue_share", pa.float64()), ("nuclei", pa.int64()), ("nuclei_per_mm2", pa.float64()),
-        ("patches", pa.int64()), ("seconds", pa.float64()), ("peak_rss_bytes", pa.int64()),
+        ("median_nuclei_per_mm2", pa.float64()), ("p95_nuclei_per_mm2", pa.float64()), ("patches", pa.int64()),
+        ("qc_warning_codes", pa.list_(pa.string())), ("qc_note_codes", pa.list_(pa.string())), ("seconds", pa.float64()),
+        ("stage_seconds", pa.map_(pa.string(), pa.float64())), ("peak_rss_bytes", pa.int64()),
         ("input_bytes", pa.int64()), ("input_sha256", pa.string()), ("warnings", pa.list_(pa.string())),
         ("finished", pa.string()), ("histoloom", pa.string()),
+        ("qc_mode", pa.string()), ("qc_warnings", pa.int64()), ("qc_notes", pa.int64()),
+        ("qc_flagged_share", pa.float64()), ("qc_blur_share", pa.float64()), ("qc_fold_share", pa.float64()),
+        ("qc_dirt_share", pa.float64()), ("qc_pen_share", pa.float64()), ("qc_outside_share", pa.float64()),
+        ("qc_sr_consistency_rms", pa.float64()),
     ]
 )  # fmt: skip
 """Of cohort.parquet, always the same; what a slide's run.json does not say is null."""
-
-
-@dataclass(frozen=True, slots=True)
-class CohortRow:
-    """One slide: what was found, or why nothing was. Fields are the columns of `SCHEMA`."""
-
-    slide: str
-    status: Literal["done", "failed"]
-    path: str | None = None
-    error: str | None = None
-    """The kind of failure, by the names in pipeline/errors.py."""
-    reason: str | None = None
-    cure: str | None = None
-    vendor: str | None = None
-    reader: str | None = None
-    objective: float | None = None
-    """Magnification that the file states."""
-    mpp: float | None = None
-    mpp_source: str | None = None
-    """Where `mpp` comes from: a property of the file, or `option --mpp`."""
-    width_level0_px: int | None = None
-    height_level0_px: int | None = None
-    base_mpp: float | None = None
-    """um per px that the slide was read at."""
-    sr_factor: int | None = None
-    """1 where nothing was super-resolved."""
-    super_resolved_mpp: float | None = None
-    tissue_mm2: float | None = None
-    tissue_share: float | None = None
-    nuclei: int | None = None
-    nuclei_per_mm2: float | None = None
-    """Of tissue."""
-    patches: int | None = None
-    """Judged by all classifiers together."""
-    seconds: float | None = None
-    peak_rss_bytes: int | None = None
-    input_bytes: int | None = None
-    input_sha256: str | None = None
-    warnings: tuple[str, ...] = ()
-    finished: str | None = None
-    histoloom: str | None = None
 
 
 def gather(root: Path) -> list[CohortRow]:
@@ -100,7 +67,7 @@ def _finished_row(folder: Path) -> CohortRow:
         reason, cure = f"{folder / 'run.json'}: not a whole JSON object", "Run the slide again with --force."
         return CohortRow(_name(folder.name), "failed", error="StoreError", reason=_name(reason), cure=cure)
     record = Record(run)
-    level0 = record.frame("resolution", "level0")
+    level0, quality = record.frame("resolution", "level0"), findings(record)
     patches = [value for value in record.members("counts", "patches").values() if type(value) is int and value >= 0]
     return CohortRow(
         slide=_name(folder.name),
@@ -120,15 +87,35 @@ def _finished_row(folder: Path) -> CohortRow:
         tissue_share=record.number("tissue", "share"),
         nuclei=record.count("counts", "nuclei"),
         nuclei_per_mm2=nuclei_per_mm2(record),
+        median_nuclei_per_mm2=record.number("nuclei_density", "median_per_mm2"),
+        p95_nuclei_per_mm2=record.number("nuclei_density", "p95_per_mm2"),
         patches=Record({"all": sum(patches)}).count("all") if patches else None,
+        qc_warning_codes=tuple(finding.code for finding in quality if finding.severity == "warning"),
+        qc_note_codes=tuple(finding.code for finding in quality if finding.severity != "warning"),
         seconds=record.number("timings", "seconds"),
+        stage_seconds=tuple((stage.name, stage.seconds) for stage in stage_times(record)),
         peak_rss_bytes=record.count("peak_rss_bytes"),
         input_bytes=record.count("input", "bytes"),
         input_sha256=_text(record, "input", "sha256"),
         warnings=tuple(record.texts("warnings")),
         finished=_text(record, "finished"),
         histoloom=_text(record, "histoloom"),
+        **_quality(record),
     )
+
+
+def _quality(record: Record) -> dict[str, Any]:
+    """The columns of quality control."""
+    kinds = ("flagged", "blur", "fold", "dirt", "pen", "outside")
+    shares = {f"qc_{kind}_share": record.number("qc", "figures", f"{kind}_share") for kind in kinds}
+    severities = [finding.text("severity") for finding in record.records("qc", "findings")]
+    known = bool(record.members("qc"))
+    return shares | {
+        "qc_mode": _text(record, "qc", "mode"),
+        "qc_warnings": severities.count("warning") if known else None,
+        "qc_notes": severities.count("note") if known else None,
+        "qc_sr_consistency_rms": record.number("consistency_rms"),
+    }
 
 
 def _failed_row(name: str, path: Path) -> CohortRow:
@@ -162,7 +149,7 @@ def write_cohort(root: Path) -> None:
     """Write cohort.parquet and report.html into `root`; what would not change is left alone."""
     rows = gather(root)
     write_if_changed(root / "cohort.parquet", _as_parquet(rows))
-    write_if_changed(root / "report.html", _as_page(root, rows))
+    write_if_changed(root / "report.html", cohort_page(rows, {_name(path.name): path for path in _folders(root)}))
 
 
 def rebuild_reports(root: Path) -> Iterator[Path]:
@@ -180,69 +167,7 @@ def rebuild_reports(root: Path) -> Iterator[Path]:
 
 
 def _as_parquet(rows: list[CohortRow]) -> bytes:
-    table = pa.Table.from_pylist([{**asdict(row), "warnings": list(row.warnings)} for row in rows], schema=SCHEMA)
+    table = pa.Table.from_pylist([asdict(row) for row in rows], schema=SCHEMA)
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
     return buffer.getvalue()
-
-
-def _as_page(root: Path, rows: list[CohortRow]) -> bytes:
-    links = {_name(folder.name): quote(os.fsencode(folder.name), safe="") for folder in _folders(root)}
-    previews = {
-        _name(folder.name): f"{links[_name(folder.name)]}/preview.png"
-        for folder in _folders(root)
-        if (folder / "preview.png").is_file()
-    }
-    done = [row for row in rows if row.status == "done"]
-    return render(
-        "cohort.html",
-        done=[_cells(row) for row in done],
-        failed=[asdict(row) for row in rows if row.status == "failed"],
-        links=links,
-        previews=previews,
-        totals=_totals(rows),
-        notices=sorted(Counter(warning for row in done for warning in row.warnings).items()),
-        version="",
-    )
-
-
-def _totals(rows: list[CohortRow]) -> list[tuple[str, str]]:
-    """Figures that are read first; a sum only where there is something to add."""
-    done = sum(row.status == "done" for row in rows)
-    totals = [(f"{done:,}", "slides done"), (f"{len(rows) - done:,}", "failed")]
-    nuclei = [row.nuclei for row in rows if row.nuclei is not None]
-    tissue_mm2 = [row.tissue_mm2 for row in rows if row.tissue_mm2 is not None]
-    seconds = [row.seconds for row in rows if row.seconds is not None]
-    if tissue_mm2:
-        totals.append((f"{sum(tissue_mm2):,.4g} mm²", "tissue"))
-    if nuclei:
-        totals.append((f"{sum(nuclei):,}", "nuclei"))
-    if seconds:
-        totals.append((duration(sum(seconds)), "computed in"))
-    return totals
-
-
-def _cells(row: CohortRow) -> Mapping[str, str]:
-    """A finished slide's row in words; what is not known is a dash."""
-
-    def show(value: float | None, form: str, unit: str = "") -> str:
-        return "–" if value is None else f"{value:{form}}{unit}"
-
-    size = "–"
-    if row.width_level0_px and row.height_level0_px:
-        size = f"{row.width_level0_px:,} × {row.height_level0_px:,}"
-    read = show(row.mpp, ".3g")
-    if row.super_resolved_mpp is not None:
-        read += f" → {row.super_resolved_mpp:.3g}"
-    return {
-        "slide": row.slide,
-        "size": size,
-        "mpp": read,
-        "mpp_source": row.mpp_source or "–",
-        "tissue": show(row.tissue_mm2, ",.3g"),
-        "nuclei": show(row.nuclei, ","),
-        "density": show(row.nuclei_per_mm2, ",.0f"),
-        "time": "–" if row.seconds is None else duration(row.seconds),
-        "memory": "–" if row.peak_rss_bytes is None else f"{row.peak_rss_bytes / 2**30:.2f}",
-        "super_resolved": "yes" if row.super_resolved_mpp is not None else "",
-    }

@@ -18,8 +18,10 @@ _FAR_TOO_LARGE = 1e300
 
 ReaderName = Literal["auto", "openslide", "tiffslide"]
 Precision = Literal["auto", "fp32", "bf16"]
+QcMode = Literal["flag", "mask", "off"]
 _CHOICES: Mapping[str, tuple[Any, ...]] = {
     "precision": get_args(Precision),
+    "qc": get_args(QcMode),
     "reader": get_args(ReaderName),
     "ngff": get_args(NgffVersion),
     "nuclei_views": (1, 2, 4),
@@ -52,6 +54,9 @@ class SlideConfig:
     """How far apart the patches of a heat map begin, as a share of their side: 0.25, 0.5 or 1."""
     tissue: str = "auto"
     """`auto`, `all`, or the path of a mask image that is laid over the slide."""
+    qc: QcMode = "flag"
+    """What is done with blur, folds, pen marks and dirt: `flag` stores and reports them, `mask` takes them out of what
+    is worked on as well, `off` does not look for them."""
     device: str = "auto"
     """`auto`, `cpu` or `cuda[:N]`."""
     precision: Precision = "auto"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,14 +12,16 @@ from pipeline.foci import Focus
 from pipeline.heatmap_picture import Picture, frame_box, heat_over
 from pipeline.heatmap_summary import ClassArea, HeatmapSummary, operating_point, summarise_heatmap
 from pipeline.heatmap_top import TopPatch, cut_patch, top_patches
+from pipeline.plot import Plot
+from pipeline.plots import Mark, Scale, histogram
 from pipeline.record import plain
+from pipeline.report_facts import Row
 from pipeline.scene import Heat, Overview, Scene, heats, look_over
-
-Row = tuple[str, str]
 
 _ROOM_PX = (640, 840)
 _SHOTS = 8
 _SHOT_PX = 128
+_MOST_SPREADS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,10 @@ class MapSection:
     """Whether a focus is framed in the picture."""
     facts: tuple[Row, ...]
     areas: tuple[ClassArea, ...]
+    places: dict[str, str]
+    """Class to the size and place of its largest focus."""
+    spreads: tuple[Plot, ...]
+    """How the probabilities are spread over the tissue; of two classes the second's alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,29 +101,49 @@ def _threshold(scene: Scene, classifier: str) -> float:
 
 def _map_section(scene: Scene, overview: Overview, name: str, heat: Heat | None) -> MapSection:
     summary = summarise_heatmap(scene.store, name, _threshold(scene, name))
+    facts = _facts(summary, masked=scene.record.text("qc", "mode") == "mask")
     if heat is None:
-        return MapSection("", None, False, _facts(summary), ())
+        return MapSection("", None, False, facts, (), {}, ())
     pixels = heat_over(overview.pixels, heat.values)
     largest = next(area.largest for area in summary.classes if area.label == heat.label)
     if largest:
         pixels = frame_box(pixels, overview.frame.cover(largest.box, summary.frame))
     label = plain(heat.label, 60)
     alt = f"The slide, coloured by the probability of {label}: blue where it is 0, red where it is 1."
-    return MapSection(label, Picture.of(pixels, alt), largest is not None, _facts(summary), summary.classes)
+    places = {plain(area.label): describe_place(area.largest, summary) for area in summary.classes if area.largest}
+    picture = Picture.of(pixels, alt)
+    spreads = _spreads(name, summary)
+    return MapSection(label, picture, largest is not None, facts, summary.classes, places, spreads)
 
 
-def _facts(summary: HeatmapSummary) -> tuple[Row, ...]:
+def _spreads(name: str, summary: HeatmapSummary) -> tuple[Plot, ...]:
+    """Of two classes the second's probabilities, with the operating point; of more, those of the largest ones."""
+    two = len(summary.classes) == 2
+    shown = summary.classes[1:] if two else sorted(summary.classes, key=lambda area: -area.area_mm2)[:_MOST_SPREADS]
+    px_mm2 = summary.frame.mpp**2 / 1e6
+    plots = []
+    for area in shown:
+        label = plain(area.label, 40)
+        values = [count * px_mm2 for count in area.spread.counts.tolist()]
+        alt = f"Histogram of the probability of {label} over {summary.judged_mm2:,.3g} mm² of tissue, from 0 to 1"
+        marks = []
+        if two:
+            marks = [Mark(summary.operating_point, f"counts as {label} from {summary.operating_point:.3g}")]
+            alt += f": {area.share:.1%} of it has {summary.operating_point:.3g} or more"
+        scale = Scale(f"probability of {label}", area.spread.width)
+        ids = f"spread-{hashlib.sha256(f'{name}/{area.label}'.encode('utf-8', 'replace')).hexdigest()[:8]}"
+        plots.append(histogram(ids, f"{alt}.", values, scale, "tissue, mm²", marks))
+    return tuple(plots)
+
+
+def _facts(summary: HeatmapSummary, *, masked: bool) -> tuple[Row, ...]:
     facts = [("Tissue judged", f"{summary.judged_mm2:,.4g} mm²")]
     if summary.left_out_mm2:
-        facts.append(("Left out", f"{summary.left_out_mm2:,.3g} mm², in patches of which less than half is tissue"))
+        why = "in patches of which less than half is tissue" + (", or flagged by quality control" if masked else "")
+        facts.append(("Left out", f"{summary.left_out_mm2:,.3g} mm², {why}"))
     if len(summary.classes) == 2:
         label = plain(summary.classes[1].label, 60)
         facts.append((f"Counts as {label}", f"from a probability of {summary.operating_point:.3g}"))
-    facts += [
-        (f"Largest focus of {plain(area.label, 60)}", describe_place(area.largest, summary))
-        for area in (summary.classes[1:] if len(summary.classes) == 2 else summary.classes)
-        if area.largest
-    ]
     return tuple(facts)
 
 

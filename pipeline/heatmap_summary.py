@@ -7,8 +7,8 @@ it is the likeliest. Areas are of tissue: glass that a patch covers too does not
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 from pipeline.errors import ConfigError
 from pipeline.foci import FociTracer, Focus
 from pipeline.geometry import Box, Frame
+from pipeline.histogram import Histogram
 from pipeline.store import Layer, SlideStore
 
 _STRIP_PX = 256
 _EVEN = 0.5
 _NOWHERE = -1
+SPREAD_BINS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class ClassArea:
     foci: int
     largest: Focus | None
     """In px of the heat map."""
+    spread: Histogram = field(compare=False)
+    """Pixels of judged tissue by the probability of this class."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,25 +105,40 @@ def summarise_heatmap(store: SlideStore, classifier: str, threshold: float) -> H
     """Read a finished heat map and the mask beside it, a strip at a time."""
     group = f"heatmaps/{classifier}"
     heat, labels = store.layer(f"{group}/0"), store.classes(group)
-    tracers = [FociTracer() for _ in labels]
-    area_px, left_out_px = np.zeros(len(labels), np.int64), 0
-    for chosen, tissue in _strips(heat, _mask_beside(store, heat.frame), threshold):
+    tallies = [_ClassTally() for _ in labels]
+    left_out_px = 0
+    for values, tissue in _strips(heat, mask_beside(store, heat.frame)):
+        chosen = decide(values, threshold)
         left_out_px += int((tissue & (chosen == _NOWHERE)).sum())
-        for index, tracer in enumerate(tracers):
-            owned = tissue & (chosen == index)
-            area_px[index] += owned.sum()
-            tracer.add(owned)
+        for index, tally in enumerate(tallies):
+            tally.add(values[..., index], tissue & (chosen == index), tissue & (chosen != _NOWHERE))
     px_mm2 = heat.frame.mpp**2 / 1e6
-    areas = [_class_area(label, tracer.foci(), int(area), int(area_px.sum()), px_mm2)
-             for label, tracer, area in zip(labels, tracers, area_px, strict=True)]  # fmt: skip
-    return HeatmapSummary(heat.frame, threshold, tuple(areas), int(area_px.sum()) * px_mm2, left_out_px * px_mm2)
+    judged_px = sum(tally.area_px for tally in tallies)
+    areas = [tally.summary(label, judged_px, px_mm2) for label, tally in zip(labels, tallies, strict=True)]
+    return HeatmapSummary(heat.frame, threshold, tuple(areas), judged_px * px_mm2, left_out_px * px_mm2)
 
 
-def _class_area(label: str, foci: Sequence[Focus], area_px: int, judged_px: int, px_mm2: float) -> ClassArea:
-    return ClassArea(label, area_px * px_mm2, area_px / max(1, judged_px), len(foci), foci[0] if foci else None)
+@dataclass(slots=True)
+class _ClassTally:
+    """What strips say about one class."""
+
+    area_px: int = 0
+    tracer: FociTracer = field(default_factory=FociTracer)
+    spread: Histogram = field(default_factory=lambda: Histogram(1 / SPREAD_BINS, SPREAD_BINS))
+
+    def add(self, values: NDArray[np.float32], owned: NDArray[np.bool_], judged: NDArray[np.bool_]) -> None:
+        self.area_px += int(owned.sum())
+        self.tracer.add(owned)
+        self.spread.add(values[judged])
+
+    def summary(self, label: str, judged_px: int, px_mm2: float) -> ClassArea:
+        foci = self.tracer.foci()
+        largest = foci[0] if foci else None
+        share = self.area_px / max(1, judged_px)
+        return ClassArea(label, self.area_px * px_mm2, share, len(foci), largest, self.spread)
 
 
-def _mask_beside(store: SlideStore, frame: Frame) -> Layer | None:
+def mask_beside(store: SlideStore, frame: Frame) -> Layer | None:
     """The tissue mask on the pixels of a heat map; None in a store without one."""
     if not store.has("labels/tissue"):
         return None
@@ -127,10 +146,10 @@ def _mask_beside(store: SlideStore, frame: Frame) -> Layer | None:
     return store.layer(f"labels/tissue/{levels.index(frame)}") if frame in levels else None
 
 
-def _strips(heat: Layer, mask: Layer | None, threshold: float) -> Iterator[tuple[NDArray[np.int64], NDArray[np.bool_]]]:
-    """Class and tissue, (y, x), of strips as wide as the map, from top to bottom."""
+def _strips(heat: Layer, mask: Layer | None) -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
+    """Probabilities (y, x, classes) and tissue (y, x) of strips as wide as the map, from top to bottom."""
     whole = heat.frame.box
     for y in range(0, whole.height, _STRIP_PX):
         box = whole.clip(Box(y, 0, _STRIP_PX, whole.width))
-        chosen = decide(heat.read(box), threshold)
-        yield chosen, chosen != _NOWHERE if mask is None else mask.read(box) > 0
+        values = heat.read(box)
+        yield values, np.isfinite(values).all(axis=-1) if mask is None else mask.read(box) > 0

@@ -114,10 +114,29 @@ def heatmap(version: NgffVersion, name: str, pyramid: Pyramid, content: Heatmap)
     return _wrap(version, {"multiscales": [multiscales], "omero": omero})
 
 
-def labels(version: NgffVersion, name: str, pyramid: Pyramid) -> Attributes:
-    """Attributes of a label image, axes (y, x), that lies on the image two groups up."""
+@dataclass(frozen=True, slots=True)
+class LegendEntry:
+    """What one value of a label image stands for."""
+
+    value: int
+    code: str
+    title: str
+    colour: str
+    """RRGGBB."""
+
+
+def labels(version: NgffVersion, name: str, pyramid: Pyramid, legend: Sequence[LegendEntry] = ()) -> Attributes:
+    """Attributes of a label image, axes (y, x), that lies on the image two groups up; colours and names by value."""
     multiscales = _multiscales(name, pyramid, False, "most of 2 x 2")
-    return _wrap(version, {"multiscales": [multiscales], "image-label": {"source": {"image": "../../"}}})
+    described: Attributes = {"source": {"image": "../../"}}
+    if legend:
+        described["colors"] = [
+            {"label-value": entry.value, "rgba": [*bytes.fromhex(entry.colour), 255]} for entry in legend
+        ]
+        described["properties"] = [
+            {"label-value": entry.value, "code": entry.code, "title": entry.title} for entry in legend
+        ]
+    return _wrap(version, {"multiscales": [multiscales], "image-label": described})
 
 
 def label_list(version: NgffVersion, names: Sequence[str]) -> Attributes:

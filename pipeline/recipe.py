@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +17,8 @@ from pipeline.ingest import Ingest
 from pipeline.ngff import CHUNK_PX, Heatmap, Pyramid
 from pipeline.nuclei_instances import NucleiParameters
 from pipeline.pyramid import Halve, Method
+from pipeline.qc_flags import LEGEND, QC_LABELS, CellGrid
+from pipeline.qc_stage import INSPECTED_MPP, DrawFlags, Inspect
 from pipeline.resolution import TOLERANCE, choose_layer, heatmap_level
 from pipeline.segment import DrawNuclei, Segment
 from pipeline.stage import Network
@@ -44,6 +47,8 @@ class Recipe:
     classifiers: tuple[Network, ...] = ()
     stride_share: float = 0.5
     """How far apart a classifier's patches begin, as a share of their side."""
+    white: tuple[float, float, float] | None = None
+    """Light through the slide's bare glass, RGB: what quality control measures from; None where there is none."""
 
     def __post_init__(self) -> None:
         """Raise `ConfigError` where a classifier's heat map would lie in the place of another map."""
@@ -139,6 +144,31 @@ class Recipe:
         """The slide's pixels, as far around tissue as any later stage looks."""
         return Ingest(self.base, self.core_px, self._base_reach_um)
 
+    @cached_property
+    def inspect(self) -> Inspect | None:
+        """Quality control, on the level nearest to 0.5 um/px, or to the slide's own where that is coarser."""
+        if self.white is None:
+            return None
+        levels = self.pyramids[""].levels
+        wanted_mpp = max(INSPECTED_MPP, self.level0.mpp)
+        level = min(range(len(levels)), key=lambda index: abs(math.log(levels[index].mpp / wanted_mpp)))
+        cells = CellGrid.over(self.base, least_px=16 * 2**level)
+        return Inspect(str(level), levels[level], cells, cells.side_px // 2**level, self.white)
+
+    @property
+    def qc_groups(self) -> list[str]:
+        """Where quality control is stored."""
+        maps = [group for group in self.heatmaps if group.startswith("qc/")]
+        return [*([QC_LABELS] if self.inspect else []), *maps]
+
+    @property
+    def draw_flags(self) -> tuple[DrawFlags, ...]:
+        """Draw what quality control flagged, a stage a level."""
+        if not self.inspect:
+            return ()
+        levels = self.pyramids[""].levels
+        return tuple(DrawFlags(frame, level, self.core_px) for level, frame in enumerate(levels))
+
     @property
     def _nuclei_reach_um(self) -> float:
         return self.segment.halo_px * self.segment.frame.mpp + _SLACK_UM if self.segment else 0.0
@@ -155,6 +185,8 @@ class Recipe:
             reaches[-1] += self.sr.halo_px * self.base.mpp + _SLACK_UM
         if self.nuclei_group == "labels/nuclei":
             reaches.append(self._nuclei_reach_um)
+        if self.inspect:
+            reaches.append(self.inspect.reach_um + _SLACK_UM)
         return max(reaches)
 
     @property
@@ -182,6 +214,8 @@ class Recipe:
             for group, pyramid in self.pyramids.items():
                 store.create_image(group, self.slide, pyramid, self.core_px)
             store.create_labels("labels/tissue", self.pyramids[""], self.core_px, "uint8")
+            if self.inspect:
+                store.create_labels(QC_LABELS, self.pyramids[""], self.core_px, "uint8", LEGEND)
             if self.nuclei_group:
                 image = "sr" if self.nuclei_group.startswith("sr/") else ""
                 store.create_labels(self.nuclei_group, self.pyramids[image], self.core_px)

@@ -125,7 +125,7 @@ def look_over(scene: Scene, room_px: tuple[int, int]) -> Overview:
         ratio = frame.pixels_per(levels[index])
         seen = (0.0, 0.0, min(frame.width / ratio, whole.width), min(frame.height / ratio, whole.height))
         pixels = np.asarray(whole.resize((frame.width, frame.height), Image.Resampling.LANCZOS, box=seen))
-    tissue = _sample(scene.store, "labels/tissue", frame)
+    tissue = sample(scene.store, "labels/tissue", frame)
     return Overview(pixels, frame, None if tissue is None else tissue > 0)
 
 
@@ -137,7 +137,7 @@ def heats(scene: Scene, frame: Frame) -> list[Heat]:
     found = []
     for name in scene.store.images("heatmaps"):
         group = f"heatmaps/{name}"
-        values = _sample(scene.store, group, frame)
+        values = sample(scene.store, group, frame)
         classes = scene.store.classes(group)
         if values is not None and np.isfinite(values).any():
             shown = 1 if len(classes) == 2 else int(np.argmax(np.nanvar(values, axis=(0, 1), dtype=np.float64)))
@@ -145,7 +145,7 @@ def heats(scene: Scene, frame: Frame) -> list[Heat]:
     return found
 
 
-def _sample(store: SlideStore, group: str, frame: Frame) -> NDArray[Any] | None:
+def sample(store: SlideStore, group: str, frame: Frame) -> NDArray[Any] | None:
     """The nearest pixel of an image's fitting level, for each pixel of `frame`; None where there is no such image."""
     if not store.has(group):
         return None

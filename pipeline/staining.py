@@ -33,7 +33,7 @@ _LEAST_DENSITY = 0.6
 _GLASS_MIN, _GLASS_MAX_CHROMA, _GLASS_MAX_DEVIATION = 180, 30, 3.0
 _MOTTLED_DEVIATION = 3.0
 _LEAST_GLASS_SHARE = 0.01
-_USUAL_WHITE = 240.0
+USUAL_WHITE = 240.0
 _PURE_WHITE = 254.5
 _BLACK_MAX, _BLACK_MAX_CHROMA = 40, 15
 _OFFSET = 8.0
@@ -43,13 +43,24 @@ def stained(picture: NDArray[np.uint8], mpp: float) -> Mask:
     """Return where (y, x, 3) RGB of `mpp` um a pixel is stained tissue, (y, x)."""
     light = _smoothed(picture, mpp)
     white = glass_white(picture, light, mpp)
-    reference = np.full(3, _USUAL_WHITE, np.float32) if white is None else white
-    density = np.maximum(np.log((reference + _OFFSET) / (light + _OFFSET)), 0)
+    density = _density(light, white)
     absorbing = (np.ptp(density, axis=-1) > _LEAST_COLOUR) | _mottled(picture, mpp)
     if white is None:
         absorbing |= density.sum(axis=-1) > _LEAST_DENSITY
     absorbing &= (light.max(axis=-1) >= _BLACK_MAX) | (np.ptp(light, axis=-1) >= _BLACK_MAX_CHROMA)
     return _tidied(absorbing & ~_foreign(density, absorbing, mpp), mpp)
+
+
+def absorbance(picture: NDArray[np.uint8], mpp: float) -> tuple[Floats, Floats | None]:
+    """Return the optical density (y, x, 3) of smoothed light, and the white; None where a usual one stands in."""
+    light = _smoothed(picture, mpp)
+    white = glass_white(picture, light, mpp)
+    return _density(light, white), white
+
+
+def _density(light: Floats, white: Floats | None) -> Floats:
+    reference = np.full(3, USUAL_WHITE, np.float32) if white is None else white
+    return np.asarray(np.maximum(np.log((reference + _OFFSET) / (light + _OFFSET)), 0))
 
 
 def glass_white(picture: NDArray[np.uint8], light: Floats, mpp: float) -> Floats | None:
@@ -103,7 +114,8 @@ def _foreign(density: Floats, absorbing: Mask, mpp: float) -> Mask:
     fringed = away <= fringe_px
     owner = labels[tuple(nearest)]
     rim = np.where(~fringed & (away <= 2 * fringe_px), owner, 0)
-    inside_tissue = ndimage.mean(absorbing, rim, np.arange(1, count + 1)) > 0.5
+    with np.errstate(invalid="ignore"):  # a patch without a rim, amid others, has no tissue around it
+        inside_tissue = ndimage.mean(absorbing, rim, np.arange(1, count + 1)) > 0.5
     return np.asarray(fringed & ~np.concatenate([[False], inside_tissue])[owner])
 
 

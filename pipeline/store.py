@@ -8,7 +8,7 @@ Arrays are (c, y, x) in the store and (y, x, c) everywhere else; this module alo
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +22,7 @@ from pipeline.disk import room_for
 from pipeline.durable import sync_names
 from pipeline.errors import StoreError
 from pipeline.geometry import Box, Frame
-from pipeline.ngff import CHUNK_PX, SHARD_PX, NgffVersion, Pyramid
+from pipeline.ngff import CHUNK_PX, SHARD_PX, LegendEntry, NgffVersion, Pyramid
 from pipeline.shards import write_shards
 from pipeline.torn import drop_torn_metadata, metadata_is_whole
 
@@ -120,10 +120,12 @@ class SlideStore:
         attributes = ngff.image(self.version, name, pyramid)
         self._create(group, attributes, pyramid, core_px, channels=3, dtype="uint8", fill=255)
 
-    def create_labels(self, group: str, pyramid: Pyramid, core_px: int, dtype: str = "uint32") -> None:
+    def create_labels(
+        self, group: str, pyramid: Pyramid, core_px: int, dtype: str = "uint32", legend: Sequence[LegendEntry] = ()
+    ) -> None:
         """A label image in `group` ('labels/tissue', 'sr/labels/nuclei'); 0 where nothing is written."""
         parent, _, name = group.rpartition("/")
-        self._create(group, ngff.labels(self.version, name, pyramid), pyramid, core_px, 0, dtype, 0)
+        self._create(group, ngff.labels(self.version, name, pyramid, legend), pyramid, core_px, 0, dtype, 0)
         self._describe(parent, ngff.label_list(self.version, self._members(parent)))
 
     def create_heatmap(self, group: str, pyramid: Pyramid, content: ngff.Heatmap, core_px: int) -> None:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from pipeline.histogram import Histogram
 from pipeline.record import plain
 from pipeline.store import Layer
 
@@ -19,6 +20,7 @@ Counts = NDArray[np.int64]
 _BIN_UM2 = 0.5
 _BINS = 2000
 _MOST_BARS = 40
+PROBABILITY_BINS = 50
 _READ_PX = 1024
 # Nuclei side by side, each as small as a nucleus can be, are fewer.
 _MOST_PER_MM2 = 1_000_000
@@ -41,30 +43,26 @@ class Areas:
 
 def summarise_areas(path: Path) -> Areas | None:
     """The areas in a nuclei.parquet; None where it holds no nucleus."""
-    counts = np.zeros(_BINS, np.int64)
-    with pq.ParquetFile(path) as table:
-        for batch in table.iter_batches(columns=["area_um2"]):
-            area_um2 = batch.column("area_um2").drop_null().to_numpy(zero_copy_only=False).astype(np.float64)
-            area_um2 = area_um2[np.isfinite(area_um2) & (area_um2 >= 0)]
-            bins = np.minimum(area_um2 / _BIN_UM2, _BINS - 1).astype(np.int64)
-            counts += np.bincount(bins, minlength=_BINS)
-    if not counts.any():
+    found = _count_column(path, "area_um2", Histogram(_BIN_UM2, _BINS))
+    if not found.total:
         return None
-    lower, median, upper, most = (_quantile(counts, share) * _BIN_UM2 for share in (0.25, 0.5, 0.75, 0.99))
+    lower, median, upper, most = (found.quantile(share) for share in (0.25, 0.5, 0.75, 0.99))
     bar_um2 = next(width for width in (1.0, 2.0, 5.0, 10.0, 20.0, 50.0) if most <= width * _MOST_BARS)
-    each = round(bar_um2 / _BIN_UM2)
-    bars = counts[: -(-_BINS // each) * each].reshape(-1, each).sum(axis=1)
-    shown = max(1, int(-(-most // bar_um2)))
-    kept = [*bars[: shown - 1].tolist(), int(bars[shown - 1 :].sum())]
-    return Areas(int(counts.sum()), lower, median, upper, bar_um2, tuple(kept))
+    bars = found.bars(round(bar_um2 / _BIN_UM2), max(1, int(-(-most // bar_um2))))
+    return Areas(found.total, lower, median, upper, bar_um2, bars)
 
 
-def _quantile(counts: Counts, share: float) -> float:
-    """Where `share` of the counted values lie below, in bins; within a bin they are taken to be spread evenly."""
-    below = np.cumsum(counts)
-    wanted = share * below[-1]
-    index = int(np.searchsorted(below, wanted))
-    return index + float((wanted - (below[index] - counts[index])) / counts[index])
+def summarise_probabilities(path: Path) -> Histogram | None:
+    """How sure the network was of each nucleus in a nuclei.parquet; None where it holds no nucleus."""
+    found = _count_column(path, "probability", Histogram(1 / PROBABILITY_BINS, PROBABILITY_BINS))
+    return found if found.total else None
+
+
+def _count_column(path: Path, column: str, histogram: Histogram) -> Histogram:
+    with pq.ParquetFile(path) as table:
+        for batch in table.iter_batches(columns=[column]):
+            histogram.add(batch.column(column).drop_null().to_numpy(zero_copy_only=False).astype(np.float64))
+    return histogram
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,19 +130,22 @@ class Consistency:
     median: float
     most: float
     """99 % of the area differs by less."""
+    spread: Histogram
+    """Pixels of the map by their difference."""
 
 
-def summarise_consistency(layer: Layer) -> Consistency | None:
-    """The root mean square differences in a consistency map; None where it is empty."""
-    counts = np.zeros(_BINS, np.int64)
+def summarise_consistency(layer: Layer, mask: Layer | None = None) -> Consistency | None:
+    """The root mean square differences in a consistency map, over tissue where there is a `mask` on its pixels.
+
+    None where it is empty. Glass, which everything agrees on, would else have the word.
+    """
+    found = Histogram(255 / _BINS, _BINS)
     for box in layer.frame.partition(_READ_PX):
-        values = layer.read(box)
-        values = values[np.isfinite(values)].clip(0, 1)
-        counts += np.bincount(np.minimum(values * _BINS, _BINS - 1).astype(np.int64), minlength=_BINS)
-    if not counts.any():
+        values = layer.read(box)[..., 0].clip(0, 1) * 255
+        found.add(values if mask is None else values[mask.read(box) > 0])
+    if not found.total:
         return None
-    median, most = (_quantile(counts, share) * 255 / _BINS for share in (0.5, 0.99))
-    return Consistency(median, most)
+    return Consistency(found.quantile(0.5), found.quantile(0.99), found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,9 +170,18 @@ class TissueMask:
         return np.clip(np.floor(x * self.frame.pixels_per(frame)), 0, self.frame.width - 1).astype(np.int64)
 
 
+def look_over(slide: Slide) -> tuple[NDArray[np.uint8], Frame]:
+    """Return the slide as (y, x, 3) RGB with the pixels of its mask, and their frame."""
+    return thumbnail(slide, _mask_mpp(slide.info.frame))
+
+
 def find_tissue(slide: Slide) -> TissueMask:
     """Return where the slide holds stained tissue; empty for a slide that holds none."""
-    picture, frame = thumbnail(slide, _mask_mpp(slide.info.frame))
+    return tissue_on(*look_over(slide))
+
+
+def tissue_on(picture: NDArray[np.uint8], frame: Frame) -> TissueMask:
+    """Return where the picture that `look_over` gave shows stained tissue."""
     return TissueMask(stained(picture, frame.mpp), frame)
 
 

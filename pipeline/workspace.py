@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -62,6 +62,8 @@ class Workspace:
     ngff: NgffVersion = "0.5"
     plan: str = ""
     """What the folder's fence says that it was begun with; empty for a folder without one."""
+    mask: str = "tissue.npz"
+    """The file of the mask that decides what is worked on."""
 
     @property
     def store(self) -> SlideStore:
@@ -71,7 +73,18 @@ class Workspace:
     @property
     def tissue_path(self) -> Path:
         """The mask that all workers share; part of no result."""
-        return self.folder / "tissue.npz"
+        return self.folder / self.mask
+
+    @property
+    def flags_path(self) -> Path:
+        """What quality control flagged, a value a cell; drawn into the store, itself part of no result."""
+        return self.folder / "flags.npz"
+
+    def restricted(self, mask: TissueMask, file: str) -> Workspace:
+        """The same folder, with another mask deciding what is worked on; it is written there."""
+        other = replace(self, mask=file)
+        mask.save(other.tissue_path)
+        return other
 
     @property
     def nuclei_path(self) -> Path:
@@ -85,7 +98,7 @@ class Workspace:
 
     @property
     def tissue(self) -> TissueMask:
-        """Where the slide holds tissue."""
+        """What is worked on: where the slide holds tissue, less what quality control took out of it."""
         return _tissue(self.tissue_path, self.tissue_path.stat().st_mtime_ns)
 
     @property

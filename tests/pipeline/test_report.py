@@ -6,6 +6,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,11 +16,14 @@ from hypothesis import strategies as st
 from pipeline.density import DENSITY
 from pipeline.geometry import Frame
 from pipeline.preview import write_preview
-from pipeline.report import duration, write_slide_report
+from pipeline.report import write_slide_report
+from pipeline.report_facts import duration
+from tests.memory import most_growth_below
 from tests.pipeline.finished_slide import Parts, add_map, make_run, make_slide, read_run
 
 HOSTILE = '<script>alert("1")</script><img src=x onerror=alert(1)>\'&'
-_VOID = {"meta", "img", "line", "rect", "path"}
+MILLION = pa.schema([("area_um2", pa.float64()), ("probability", pa.float64())])
+_VOID = {"meta", "img", "line", "rect", "path", "input", "br"}
 
 ODD = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=5),
@@ -27,7 +33,7 @@ ODD = st.recursive(
 
 
 class Page(HTMLParser):
-    """Checks that elements are closed in order; keeps what was seen."""
+    """Checks that elements are closed in order; keeps what was seen. Scripts and styles are no text."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -48,7 +54,7 @@ class Page(HTMLParser):
             assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] != "style":
+        if self.open and self.open[-1] not in ("style", "script"):
             self.text += data
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
@@ -81,25 +87,30 @@ def changed(run: dict[str, Any], path: tuple[Any, ...], value: Any) -> dict[str,
 def test_a_page_tells_what_was_found_with_units(finished: Path) -> None:
     page = Page(write_slide_report(finished, read_run(finished)))
     for words in (
-        "slide-7", "300 × 250 px", "0.5 µm/px, says aperio.MPP", "×2 to 0.25 µm/px", "3, 6 per mm² of tissue",
-        "detail below 0.5 um is estimated, not measured", " to 36.", "1 min 11 s", "1.00 GiB", "ab" * 32, "cd" * 32,
-        "100.0 %", "of 255 grey levels", "Not a medical device", "ingest",
+        "slide-7", "300 × 250 px", "0.5 µm/px, says aperio.MPP", "×2 to 0.25 µm/px", "6 per mm², over 0.5 mm²",
+        "detail below 0.5 um is estimated, not measured", "middle half", "1 min 11 s", "1.00 GiB", "ab" * 32, "cd" * 32,
+        "100.0 %", "of 255 grey levels", "Not a medical device", "ingest", "0.75",
     ):  # fmt: skip
         assert words in page.text, words
 
 
 def test_a_page_tells_how_close_nuclei_lie(finished: Path) -> None:
     run = read_run(finished)
-    assert "Density of nuclei" not in Page(write_slide_report(finished, run)).text
+    assert "Densest places" not in Page(write_slide_report(finished, run)).text
     figures = {"sigma_um": 50.0, "mean_per_mm2": 3123.4, "median_per_mm2": 2950, "p95_per_mm2": 7904}
     page = Page(write_slide_report(finished, run | {"nuclei_density": figures}))
-    for words in ("Density of nuclei", "median 2,950 per mm²", "95 % of tissue at most 7,904 per mm²", "over 50 µm"):
+    for words in (
+        "Density from place to place",
+        "median 2,950 per mm²",
+        "95 % of tissue at most 7,904 per mm²",
+        "over 50 µm",
+    ):
         assert words in page.text, words
 
 
 def test_a_page_shows_how_close_nuclei_lie_where_they_were_mapped(tmp_path: Path) -> None:
     folder = make_slide(tmp_path)
-    assert "How close nuclei lie" not in Page(write_slide_report(folder, read_run(folder))).text
+    assert "How close they lie" not in Page(write_slide_report(folder, read_run(folder))).text
     add_map(folder, DENSITY, (3000.0,), ("nuclei per mm2",))
     page = Page(write_slide_report(folder, read_run(folder)))
     assert "10,000 and more" in page.text
@@ -112,7 +123,7 @@ def test_a_page_shares_tissue_out_and_shows_the_surest_patches(finished: Path) -
     # Of the map's 63 x 75 px of 2 um, 37 columns were judged, and IDC has a probability of 0.75 there.
     assert "Tissue judged0.009324 mm²" in words
     assert "Counts as IDCfrom a probability of 0.5" in words
-    assert "Largest focus of IDC0.00932 mm², around x 0.04 mm, y 0.06 mm" in words
+    assert "IDC 0.009324100.0 %10.00932 mm², around x 0.04 mm, y 0.06 mm 4" in words
     assert "Framed: the largest focus of IDC" in words
     assert "Surest patches: IDC" in words
     assert "0.750 at x 0.00, y 0.00 mm" in words
@@ -124,7 +135,8 @@ def test_the_operating_point_of_the_card_decides_and_a_wrong_one_is_named(finish
     run["plan"]["postprocessing"] = {"idc-hybrid": {"operating_point": 0.8}}
     words = " ".join(Page(write_slide_report(finished, run)).text.split())
     assert "Counts as IDCfrom a probability of 0.8" in words
-    assert "Largest focus of IDC" not in words
+    assert "0.00932 mm², around" in words  # of the other class now
+    assert "Framed" not in words
     run["plan"]["postprocessing"] = {"idc-hybrid": {"operating_point": "often"}}
     assert "operating_point = 'often'" in Page(write_slide_report(finished, run)).text
 
@@ -205,3 +217,16 @@ def test_an_empty_folder_has_a_page_that_says_what_is_missing(tmp_path: Path) ->
 )
 def test_durations_are_told_as_people_do(seconds: float, words: str) -> None:
     assert duration(seconds) == words
+
+
+def test_a_million_nuclei_take_no_more_memory_than_a_few(tmp_path: Path) -> None:
+    folder = make_slide(tmp_path, parts=Parts(sr=False, heat=False))
+    random = np.random.default_rng(0)
+    with pq.ParquetWriter(folder / "nuclei.parquet", MILLION) as writer:
+        for _ in range(16):
+            columns = {"area_um2": random.gamma(4, 8, 62_500), "probability": random.beta(9, 1, 62_500)}
+            writer.write_table(pa.table(columns, MILLION))
+    write_slide_report(folder, {})
+    with most_growth_below(48 * 2**20):
+        page = Page(write_slide_report(folder, {}))
+    assert any("areas of 1,000,000 nuclei" in str(plot["aria-label"]) for plot in page.all("svg"))

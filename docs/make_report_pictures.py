@@ -1,0 +1,55 @@
+"""docs/pictures/report-slide.png and report-cohort.png: the pages as a browser shows them. Run by `make pictures`.
+
+    python docs/make_report_pictures.py RESULTS [OUT]
+
+RESULTS is what a run wrote; the slide shown is the first by name. Wants the extra `test` and a Chromium
+(HISTOLOOM_CHROMIUM names it, else it is looked for on the path).
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import sync_playwright
+
+PICTURES = Path(__file__).parent / "pictures"
+MOST_BYTES = 300 * 1024
+_NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+
+
+def main(results: Path, out: Path) -> None:
+    """Take both pictures, or say what is missing."""
+    slide = next(iter(sorted(results.glob("*/report.html"))), None)
+    program = os.environ.get("HISTOLOOM_CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), None)
+    if slide is None or program is None:
+        sys.exit(f"{results if slide is None else 'Chromium'}: nothing to take a picture of, or with\n{__doc__}")
+    out.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        for page, name, height in ((slide, "report-slide", 1500), (results / "report.html", "report-cohort", 1000)):
+            tab = browser.new_page(viewport={"width": 1280, "height": height}, color_scheme="light")
+            tab.goto(page.absolute().as_uri())
+            (out / f"{name}.png").write_bytes(small(tab.screenshot()))
+        browser.close()
+
+
+def small(png: bytes) -> bytes:
+    """The picture in as many colours as fit into MOST_BYTES."""
+    with Image.open(io.BytesIO(png)) as picture:
+        for colours in (256, 128, 64, 32):
+            buffer = io.BytesIO()
+            picture.convert("RGB").quantize(colours, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+            if buffer.tell() <= MOST_BYTES:
+                return buffer.getvalue()
+    sys.exit(f"a picture of more than {MOST_BYTES} bytes\nTake a smaller part of the page.")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) not in (2, 3):
+        sys.exit(__doc__)
+    main(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) == 3 else PICTURES)
