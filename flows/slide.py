@@ -170,7 +170,10 @@ def _process(task: SlideTask, file: SlideFile, workers: Workers, progress: Progr
         tissue.save(workspace.tissue_path)
         run = {**describe_run(slide.info, identity, recipe, config), "plan": plan, "estimated": asdict(ahead)}
     findings = _weave(recipe, runner, seen, config.qc)
-    run |= findings | {"tissue": _tissue_facts(runner.workspace.tissue), "devices": _devices(recipe, config, workers.workforce)}
+    run |= findings | {
+        "tissue": _tissue_facts(runner.workspace.tissue),
+        "devices": _devices(recipe, config, workers.workforce),
+    }
     return _finish(output, run, runner)
 
 
@@ -192,7 +195,7 @@ def _look(slide: Slide, config: SlideConfig) -> tuple[TissueMask, Glance | None]
     if config.tissue == "all" and config.qc == "off":
         return TissueMask.everything(frame), None
     if config.tissue not in ("auto", "all"):
-        tissue = TissueMask.from_image(Path(config.tissue), frame)  # what is drawn is at fault before the slide is read
+        tissue = TissueMask.from_image(Path(config.tissue), frame)
     picture, coarse = look_over(slide)
     if config.tissue == "auto":
         tissue = tissue_on(picture, coarse)
