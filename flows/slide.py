@@ -197,7 +197,7 @@ def _look(slide: Slide, config: SlideConfig) -> tuple[TissueMask, Glance | None]
     if config.tissue == "all" and config.qc == "off":
         return TissueMask.everything(frame), None
     if config.tissue not in ("auto", "all"):
-        tissue = TissueMask.from_image(Path(config.tissue), frame)  # what is drawn is at fault before the slide is read
+        tissue = TissueMask.from_image(Path(config.tissue), frame)
     picture, coarse = look_over(slide)
     if config.tissue == "auto":
         tissue = tissue_on(picture, coarse)

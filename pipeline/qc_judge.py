@@ -28,9 +28,9 @@ _LEAST_FINE_TO_COARSE = 1 / 18
 # Without any structure of some um there is nothing that could be sharp or blurred.
 _LEAST_COARSE = 0.35**2
 
-# A fold is this many times as dense as nine tenths of the slide's tissue, or as half of it, whichever is less; and
-# this many times as dense as the tissue around it.
-_FOLD_TO_DENSE, _FOLD_TO_MEDIAN, _FOLD_TO_AROUND = 1.25, 4.0, 1.4
+# A fold is this many times as dense as nine tenths of the slide's tissue, or as three quarters of it, whichever is
+# less; and this many times as dense as the tissue around it.
+_FOLD_TO_DENSEST, _FOLD_TO_DENSE, _FOLD_TO_AROUND = 1.25, 2.0, 1.4
 _FOLD_LEAST_DENSITY = 0.9
 _SMALLEST_FOLD_UM2 = 2_000.0
 _AROUND_UM = 100.0
@@ -67,8 +67,8 @@ def folded(measures: NDArray[np.float32], judged: Mask, mpp: float) -> Mask:
     density = np.where(judged, np.maximum(measures[..., DENSITY_RGB], 0).sum(axis=-1), 0.0)
     if not judged.any():
         return judged
-    usual, dense = np.quantile(density[judged], [0.5, 0.9])
-    least = max(min(_FOLD_TO_DENSE * dense, _FOLD_TO_MEDIAN * usual), _FOLD_LEAST_DENSITY)
+    dense, densest = np.quantile(density[judged], [0.75, 0.9])
+    least = max(min(_FOLD_TO_DENSEST * densest, _FOLD_TO_DENSE * dense), _FOLD_LEAST_DENSITY)
     smoothed = ndimage.median_filter(density, 3, mode="constant")
     candidates = _without_specks(judged & (smoothed > least), _SMALLEST_FOLD_UM2, mpp)
     labels, count = ndimage.label(candidates)

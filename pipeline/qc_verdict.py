@@ -22,7 +22,7 @@ from pipeline.workspace import Workspace
 _UNKNOWN_FOCUS = "blur was not looked for: pixels of {mpp:.2g} um are too coarse to tell it"
 _UNKNOWN_INK = "pen marks in blue, red and black were not looked for: the stain is not haematoxylin and eosin"
 
-_UNKNOWN_WHITE = "black ink and large dirt were not looked for: no bare glass shows what white is"
+_UNKNOWN_WHITE = "black ink and dirt were not looked for: no bare glass shows what white is"
 
 
 def verdict(workspace: Workspace, stage: Inspect, seen: Glance) -> tuple[QcMap, dict[str, float], tuple[str, ...]]:
@@ -56,7 +56,8 @@ def judge(
     clear = (share >= LEAST_TISSUE) & np.isfinite(measures[..., 0])
     for mask in found.values():
         clear &= ~mask
-    found[DIRT] = found[DIRT] | (clear & dirty(measures))
+    if seen.told.white:
+        found[DIRT] = found[DIRT] | (clear & dirty(measures))
     found[FOLD] = folded(measures, clear & ~found[DIRT], cells.mpp)
     if inspected_mpp <= BLUR_MOST_MPP:
         found[BLUR] = blurred(sharpness(measures, clear & ~found[DIRT], cells.mpp), cells.mpp)
