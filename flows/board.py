@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console, ConsoleOptions, Group, OverflowMethod, RenderResult
 from rich.live import Live
-from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
@@ -48,6 +47,7 @@ class Board(Paced):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._live.stop()
+        super().__exit__(kind, error, trace)
 
     def slide(self, name: str, event: str, **facts: Any) -> None:
         """One line when a slide is through; a failure takes two more, the reason and the cure."""
@@ -108,7 +108,7 @@ class Cohort:
             apart = together.cell_len > options.max_width
             yield from (_fitting(line, options) for line in ((words, Text(time)) if apart else (together,)))
             return
-        yield _side_by_side(words, ProgressBar(max(pace.slides, 1), len(pace.ends)), Text(time))
+        yield _side_by_side(words, Bar(pace.slides, len(pace.ends)), Text(time))
 
 
 class AtWork:
@@ -126,7 +126,7 @@ class AtWork:
         yield _fitting(Text.assemble(name, ": ", (stage, "cyan")), options)
         if pace is None or not pace.tiles:
             return
-        bar = ProgressBar(max(pace.tiles, 1), pace.done)
+        bar = Bar(pace.tiles, pace.done)
         count = Text(f"{pace.done} of {pace.tiles} tiles")
         told = (speed(pace), time_left(pace))
         if wide:
@@ -137,11 +137,28 @@ class AtWork:
         yield _fitting(Text(waits(pace, 3 if wide else 2), "dim"), options)
 
 
-def _side_by_side(*parts: Text | ProgressBar) -> Table:
+class Bar:
+    """What is done, thick, and what is left, thin: told apart without colours, too."""
+
+    def __init__(self, whole: int, done: int) -> None:
+        self._share = min(done / max(whole, 1), 1.0)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """As wide as there is room."""
+        done, left = (
+            ("#", "-")
+            if options.ascii_only
+            else ("\N{BOX DRAWINGS HEAVY HORIZONTAL}", "\N{BOX DRAWINGS LIGHT HORIZONTAL}")
+        )
+        cells = int(options.max_width * self._share)
+        yield Text.assemble((done * cells, "cyan"), (left * (options.max_width - cells), "dim"), no_wrap=True)
+
+
+def _side_by_side(*parts: Text | Bar) -> Table:
     """A line: the bar takes what the words leave."""
     line = Table.grid(padding=(0, 1), expand=True)
     for part in parts:
-        bar = isinstance(part, ProgressBar)
+        bar = isinstance(part, Bar)
         line.add_column(ratio=1 if bar else None, no_wrap=True, overflow="crop")
     line.add_row(*parts)
     return line

@@ -6,7 +6,6 @@ Exit codes: 0 all is done, 2 wrong arguments, 3 some slides failed (rows say why
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +16,7 @@ from flows.cli_evaluate import app as evaluate
 from flows.cli_run import run
 from flows.cli_status import status
 from flows.cli_watch import watch
-from flows.ending import ending, write_any_name
+from flows.ending import ending, leave, write_any_name
 from flows.manner import AnywhereGroup, Manner, set_manner
 from flows.told import told_plainly
 
@@ -123,4 +122,4 @@ def _globally(
 def main() -> None:
     """The console script."""
     write_any_name()
-    sys.exit(ending(app))
+    leave(ending(app))

@@ -124,14 +124,14 @@ class RunOptions:
 def run(options: RunOptions) -> None:
     """Tile, super-resolve, segment, classify and stitch slides."""
     progress = choose_progress(log_json=options.log_json)
-    stoppable = Stoppable(f"stopped\n{_GOES_ON}.")
+    stoppable = Stoppable(lambda stop: _tell_stop(stop, progress, log_json=options.log_json))
+    progress.last_words = lambda error: stoppable.tell(error) if isinstance(error, Stopped) else None
     try:
         with stoppable, told_plainly(lost=SOME_FAILED, as_json=options.log_json):
             cohort, workforce = arranged(options)
             outcomes = _process(cohort, workforce, progress)
     except Stopped as stop:
-        _tell_stop(stop, progress, log_json=options.log_json)
-        stoppable.said()
+        stoppable.tell(stop)
         raise typer.Exit(stop.exit_code) from None
     code = exit_code(outcomes)
     if options.log_json:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from io import TextIOWrapper
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 
+from flows.stopping import end_at_once
 from flows.told import BUG, WRONG_ARGUMENTS, tell_fault
 
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
 
 
 def ending(app: typer.Typer) -> int:
@@ -45,6 +46,13 @@ def _tell_usage(error: Any) -> int:
         cure = f"Did you mean {', '.join(meant)}? See {command} --help."
     print(f"{what.strip()}\n{cure}", file=sys.stderr)
     return int(getattr(error, "exit_code", WRONG_ARGUMENTS))
+
+
+def leave(exit_code: int) -> NoReturn:
+    """End the process: at once where it was told to stop, and threads may still be at work."""
+    if exit_code in (INTERRUPTED, TERMINATED):
+        end_at_once(exit_code)
+    sys.exit(exit_code)
 
 
 def write_any_name() -> None:

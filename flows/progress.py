@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -79,6 +80,14 @@ class Paced(Quiet):
 
     def __init__(self) -> None:
         self.pace = CohortPace()
+        self.last_words: Callable[[KeyboardInterrupt], None] | None = None
+        """Called as soon as the run is stopped: to end it in order may take a moment."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, KeyboardInterrupt) and self.last_words is not None:
+            self.last_words(error)
 
     def cohort(self, event: str, **facts: Any) -> None:
         """See `Progress`."""

@@ -13,8 +13,10 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 GRACE_S = 1.5
 """How long unwinding may take: locks given back, clocks written, the terminal as it was."""
@@ -36,6 +38,14 @@ class Stopped(KeyboardInterrupt):
         return 128 + self.number
 
 
+def end_at_once(exit_code: int) -> NoReturn:
+    """End the process without waiting for threads that are at work; its workers here end with it."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(exit_code)
+
+
 def _ignored(_number: int, _frame: FrameType | None) -> None:
     """Unlike SIG_IGN, leaves the signal to be heard by the watch."""
 
@@ -43,11 +53,10 @@ def _ignored(_number: int, _frame: FrameType | None) -> None:
 class Stoppable:
     """A block that ends as said above; raises `Stopped` in it. Does nothing but in the main thread."""
 
-    def __init__(self, last_words: str, grace_s: float = GRACE_S) -> None:
+    def __init__(self, last_words: Callable[[Stopped], None], grace_s: float = GRACE_S) -> None:
         self._last_words = last_words
-        """Said where the run is cut off before it could say anything itself."""
         self._grace_s = grace_s
-        self._said = False
+        self._said = threading.Lock()
         self._before: dict[int, Any] = {}
         self._inner, self._outer = socket.socketpair()
 
@@ -71,9 +80,10 @@ class Stoppable:
             signal.signal(number, handler)
         self._inner.close()  # ends the watch
 
-    def said(self) -> None:
-        """The run itself has told what there is to tell."""
-        self._said = True
+    def tell(self, stop: Stopped) -> None:
+        """Say the last words, if nobody has yet."""
+        if self._said.acquire(blocking=False):
+            self._last_words(stop)
 
     @staticmethod
     def _raise(number: int, _frame: FrameType | None) -> None:
@@ -87,11 +97,9 @@ class Stoppable:
             return
         self._hear(self._grace_s)
         if sys.stderr.isatty():
-            sys.stderr.write(_SHOW_CURSOR)
-        if not self._said:
-            sys.stderr.write(f"\r{self._last_words}\n")
-        sys.stderr.flush()
-        os._exit(128 + number)
+            sys.stderr.write(_SHOW_CURSOR if self._said.locked() else f"{_SHOW_CURSOR}\n")
+        self.tell(Stopped(number))
+        end_at_once(128 + number)
 
     def _hear(self, timeout_s: float | None) -> int | None:
         """The next signal; None when none came in time, or none will."""
