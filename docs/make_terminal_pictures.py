@@ -56,7 +56,9 @@ def _broken(folder: Path) -> None:
 
 
 SCENES = (
-    Scene("run", ("run", "slides/*.svs", "--out", "results"), "histoloom run", _at("super-resolution"), prepare=_broken),
+    Scene(
+        "run", ("run", "slides/*.svs", "--out", "results"), "histoloom run", _at("super-resolution"), prepare=_broken
+    ),
     Scene("stop", ("run", "slides/*.svs", "--out", "results"), "Ctrl-C", _at("super-resolution"), stop=True),
     Scene("narrow", ("run", "slides/*.svs", "--out", "results"), "40 columns", _at("nuclei"), columns=40),
     Scene("status", ("status", "results"), "histoloom status"),
@@ -115,7 +117,9 @@ def picture_of(terminal: Terminal, scene: Scene) -> str:
 def _colour(name: str) -> str | None:
     if name == "default":
         return None
-    return {"brown": "yellow"}.get(name, f"#{name}" if len(name) == 6 and name.isalnum() and not name.isalpha() else name)
+    return {"brown": "yellow"}.get(
+        name, f"#{name}" if len(name) == 6 and name.isalnum() and not name.isalpha() else name
+    )
 
 
 def _save(scene: Scene, svg: str) -> None:
