@@ -9,6 +9,7 @@ writes it as SVG. Names choose scenes; all without. The slide can be that of `hi
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -61,8 +62,8 @@ SCENES = (
     ),
     Scene("stop", ("run", "slides/*.svs", "--out", "results"), "Ctrl-C", _at("super-resolution"), stop=True),
     Scene("narrow", ("run", "slides/*.svs", "--out", "results"), "40 columns", _at("nuclei"), columns=40),
-    Scene("status", ("status", "results"), "histoloom status"),
     Scene("end", ("run", "slides/*.svs", "--out", "results"), "the end of a run"),
+    Scene("status", ("status", "results"), "histoloom status"),
     Scene("doctor", ("doctor",), "histoloom doctor", columns=100, lines=32),
     Scene("errors", ("run", "slides/*.svs", "--out", "results", "--clasifier", "none"), "what was meant", lines=4),
 )
@@ -111,7 +112,8 @@ def picture_of(terminal: Terminal, scene: Scene) -> str:
         shown.append(line).append("\n")
     console = Console(width=scene.columns, record=True, file=StringIO(), color_system="truecolor")
     console.print(shown, end="", soft_wrap=True)
-    return console.export_svg(title=scene.title, theme=DIMMED_MONOKAI)
+    svg = console.export_svg(title=scene.title, theme=DIMMED_MONOKAI)
+    return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)  # a page must fetch no font from elsewhere
 
 
 def _colour(name: str) -> str | None:

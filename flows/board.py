@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from flows.lines import slide_lines, stage_line
+from flows.lines import broken, slide_lines, stage_line
 from flows.pace import CohortPace, StagePace, clock_time
 from flows.progress import Paced
 from flows.wording import cohort_line, speed, tidy_name, time_left, waits
@@ -55,7 +55,8 @@ class Board(Paced):
             super().slide(name, event, **facts)
         if event == "started":
             return
-        first, *more = slide_lines(name, event, facts)
+        told = slide_lines(name, event, facts, self.pace)
+        first, *more = [part for line in told for part in broken(line, self._console.width)]
         line = Text(first)
         line.stylize(_COLOURS.get(event, "dim"), 0, 9)
         self._say(line, *map(Text, more))

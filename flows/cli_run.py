@@ -17,7 +17,7 @@ from flows.manner import manner
 from flows.options import takes
 from flows.stopping import Stoppable, Stopped
 from flows.told import BUG, SOME_FAILED, how_to_report, show_traceback, told_plainly
-from flows.wording import summary
+from flows.wording import summary, where_to_look
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -187,7 +187,8 @@ def _tell_stop(stop: Stopped, progress: Paced, *, log_json: bool) -> None:
     by = "Ctrl-C" if stop.exit_code == 130 else str(stop)
     through, slides = len(progress.pace.ends), progress.pace.slides
     say(f"stopped by {by}" + (f": {through} of {slides} slides are through" if slides else ""))
-    say(f"{_GOES_ON}: {shlex.join(['histoloom', *sys.argv[1:]])}")
+    say(f"{_GOES_ON}:")
+    say(f"  {shlex.join(['histoloom', *sys.argv[1:]])}", whole=True)
 
 
 def _tell_end(cohort: Cohort, outcomes: Sequence[SlideOutcome], progress: Paced, *, alone: bool) -> None:
@@ -207,7 +208,9 @@ def _tell_end(cohort: Cohort, outcomes: Sequence[SlideOutcome], progress: Paced,
         if page:
             print(page)
     if not alone:
-        for line in summary(progress.pace, str(cohort.place), page):
+        for line in summary(progress.pace, str(cohort.place)):
             say(line)
+        for line in where_to_look(progress.pace, str(cohort.place), page):
+            say(line, whole=True)
     if faults:
         say(how_to_report(faults[0]))

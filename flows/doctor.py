@@ -5,6 +5,7 @@ A trial returns a line of what it found or raises; one that raises hides no othe
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 import tempfile
@@ -148,6 +149,8 @@ def _try_torch() -> str:
 
 
 def _try_prefect() -> str:
+    os.environ.setdefault("DO_NOT_TRACK", "1")  # to import the server is no use of it that anybody should hear of
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     import_module("flows.deployments")
     import_module("prefect.server.api.server")
     return f"{version('prefect')} with fastapi {version('fastapi')}, flow and server import"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import tempfile
 import webbrowser
 from collections.abc import Iterator
@@ -132,10 +131,9 @@ class TooFewFiles(Unfit):
 
 def try_browser() -> str | Advice:
     """Something that `histoloom view` can open its page in."""
-    port = "8300"
     with suppress(webbrowser.Error):
         return f"{getattr(webbrowser.get(), 'name', 'the default one')}, for histoloom view"
-    tunnel = f"ssh -L {port}:127.0.0.1:{port} {socket.gethostname()}"
+    tunnel = "ssh -L 8300:127.0.0.1:8300 THIS-MACHINE"
     return Advice("none on this machine", f"To see histoloom view's pages elsewhere: {tunnel}, then open them there.")
 
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.pace import clock_time
-from flows.wording import tidy_name
+from flows.wording import facts_in_words, tidy_name
 from pipeline.record import plain
 
 State = dict[str, Any]
@@ -72,7 +72,7 @@ class Overview:
         if stage is not None:
             batches = f"{stage['batches_done']} of {stage['batches']}"
             left = self._speeds.left_s(state["slide"], stage)
-        words = state.get("what") or "  ".join(f"{key} {value}" for key, value in state.get("counts", {}).items())
+        words = state.get("what") or facts_in_words(state.get("counts", {}))
         told = plain(words, 1000) + (f"  about {clock_time(left)} left" if left is not None else "")
         name, kind = Text(tidy_name(state["slide"])), Text(state["state"], _COLOURS.get(state["state"], ""))
         where = plain(stage["stage"]) if stage else ""
@@ -127,6 +127,6 @@ def _follow_in_lines(look: Look, every_s: float) -> None:
 def _line(state: State) -> str:
     stage = next((one for one in state["stages"] if one["batches_done"] < (one["batches"] or 0)), None)
     where = f"{stage['stage']} {stage['batches_done']} of {stage['batches']} batches" if stage else ""
-    counts = "  ".join(f"{key} {value}" for key, value in state.get("counts", {}).items())
+    counts = facts_in_words(state.get("counts", {}))
     parts = (f"{state['state']:>10}  {tidy_name(state['slide'])}", where, state.get("what") or counts)
     return "  ".join(plain(part, 1000) if index else part for index, part in enumerate(parts) if part)

@@ -19,7 +19,14 @@ def tidy_name(name: str) -> str:
 
 def facts_in_words(facts: Mapping[str, Any]) -> str:
     """Such as `seconds 12.3  nuclei 204`."""
-    return "  ".join(f"{plain(key)} {plain(value)}".strip() for key, value in facts.items())
+    return "  ".join(f"{plain(key)} {_value_in_words(value)}".strip() for key, value in facts.items())
+
+
+def _value_in_words(value: object) -> str:
+    """Of counts within a count, such as patches by classifier, each."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{plain(key)} {plain(inner)}" for key, inner in value.items())
+    return plain(value)
 
 
 def speed(pace: StagePace) -> str:
@@ -48,18 +55,21 @@ def cohort_line(pace: CohortPace) -> str:
     return f"{words}, {failed} failed" if failed else words
 
 
-def summary(pace: CohortPace, place: str, page: str | None) -> Iterator[str]:
-    """What a person wants to know at the end: what was done, what failed and the cure, where results are, what next."""
+def summary(pace: CohortPace, place: str) -> Iterator[str]:
+    """What a person wants to know at the end: what was done, what failed, and the cure."""
     counts = [(pace.count(end), end) for end in _ENDS]
     said = ", ".join(f"{count} {end}" for count, end in counts if count) or "nothing done"
     yield f"{said}, in {clock_time(pace.seconds)}"
     if len(pace.ends) > 1:
         yield from failures(pace, place)
-    whole = pace.count("done") + pace.count("unchanged")
+
+
+def where_to_look(pace: CohortPace, place: str, page: str | None) -> Iterator[str]:
+    """Where results are, and what comes next."""
     yield f"results  {plain(place, 1000)}"
     if page:
         yield f"report   {plain(page, 1000)}"
-    if whole:
+    if pace.count("done") + pace.count("unchanged"):
         yield f"next     histoloom view {plain(place, 1000)}"
 
 

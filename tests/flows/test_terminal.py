@@ -150,7 +150,7 @@ def test_a_stopped_run_ends_soon_and_goes_on_in_forty_columns_to_the_same_result
     assert seconds < 10, f"{seconds:.1f} s; 2 s on a machine that does nothing else"
     shown = terminal.everything().replace("\n", "")
     assert f"stopped by {by}: 0 of 1 slides are through" in shown
-    assert f"the same command goes on from there: histoloom run {picture}" in shown
+    assert f"the same command goes on from there:  histoloom run {picture}" in shown
     assert b"\x1b[?25h" in terminal.raw[terminal.raw.rindex(b"\x1b[?25l") :]  # the cursor is back
     assert holders(out) == set()
     assert not (out / "tissue").exists()
