@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,14 +10,19 @@ from typing import Annotated, Any
 
 import typer
 
+from flows import completion
+from flows.told import told_plainly
+
 app = typer.Typer(help="Measure bundles on images of your own.", no_args_is_help=True)
 
-Bundle = Annotated[str, typer.Option(help="A bundle that `histoloom models` lists, or its folder.")]
+Bundle = Annotated[
+    str,
+    typer.Option(help="A bundle that `histoloom models` lists, or its folder.", autocompletion=completion.bundles),
+]
 Images = Annotated[Path, typer.Option(help="Folder of images.")]
 Out = Annotated[Path | None, typer.Option(help="File for the figures, image by image, as JSON.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda[:N].")]
 Patient = Annotated[str, typer.Option(help="Expression whose first group is the patient in a file's name.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 
 
 @app.command()
@@ -36,7 +40,6 @@ def superresolution(
         str | None, typer.Option(help="Measure the perceptual distance by this bundle, or file of VGG19's weights.")
     ] = None,
     device: Device = "auto",
-    debug: Debug = False,
 ) -> None:
     """Reduce images, enlarge them again, compare."""
     from flows.evaluation import evaluate_superresolution
@@ -46,7 +49,7 @@ def superresolution(
             bundle, images, scale, degradation=degradation, blend=sr_blend, patient=patient, encoder=encoder,
             device=device, on_image=on_image,
         ),
-        out, debug,
+        out,
     )  # fmt: skip
 
 
@@ -64,7 +67,6 @@ def nuclei(
     sr: Annotated[str | None, typer.Option(help="What enlarges them: a bundle, or bicubic (the default).")] = None,
     views: Annotated[int, typer.Option(help="Mirrored views that nuclei are found in: 1, 2 or 4.")] = 1,
     device: Device = "auto",
-    debug: Debug = False,
 ) -> None:
     """Segment images, compare instance by instance with labels."""
     from flows.evaluation_nuclei import evaluate_nuclei
@@ -74,7 +76,7 @@ def nuclei(
             bundle, images, labels, patient=patient, organs=organs, degrade=degrade, sr=sr, views=views,
             device=device, on_image=on_image,
         ),
-        out, debug,
+        out,
     )  # fmt: skip
 
 
@@ -90,7 +92,6 @@ def classification(
     by_patch: Annotated[Path | None, typer.Option(help="File for the answers, patch by patch, as CSV.")] = None,
     by_patient: Annotated[Path | None, typer.Option(help="File for the answers, patient by patient, as CSV.")] = None,
     device: Device = "auto",
-    debug: Debug = False,
 ) -> None:
     """Classify patches, or take answers from elsewhere, and compare with labels."""
     from flows.evaluation_classification import evaluate_classification, write_table
@@ -106,27 +107,24 @@ def classification(
                 write_table(file, rows, found["classes"])
         return found
 
-    _report(evaluate, out, debug)
+    _report(evaluate, out)
 
 
-def _report(evaluate: Callable[[Callable[[int, int], None]], dict[str, Any]], out: Path | None, debug: bool) -> None:
+def _report(evaluate: Callable[[Callable[[int, int], None]], dict[str, Any]], out: Path | None) -> None:
     """Evaluate, print the table, write the file."""
     from flows.evaluation_record import print_metrics
-    from models.errors import ModelError
+    from models.errors import EvaluationError
 
-    try:
-        _refuse_no_folder(out)
-        with _bar() as on_image:
-            metrics = evaluate(on_image)
-        print_metrics(metrics)
-        if out is not None:
-            out.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
-    except (ModelError, OSError) as error:
-        if debug:
-            raise
-        lines = f"{out}: cannot be written ({error})\nName another file." if isinstance(error, OSError) else error
-        print(lines, file=sys.stderr)
-        raise typer.Exit(2) from None
+    with told_plainly():
+        try:
+            _refuse_no_folder(out)
+            with _bar() as on_image:
+                metrics = evaluate(on_image)
+            print_metrics(metrics)
+            if out is not None:
+                out.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise EvaluationError.about(str(out), f"cannot be written ({error})", "Name another file.") from error
 
 
 def _refuse_no_folder(out: Path | None) -> None:

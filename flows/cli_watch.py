@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows.display import choose_progress
+
 if TYPE_CHECKING:
     from flows.inbox import Look
     from pipeline.errors import HistoloomError
@@ -33,7 +35,6 @@ def watch(
     from flows.inbox import Policy
     from flows.inbox_book import Book
     from flows.places import local_folder
-    from flows.progress import Bars, JsonLines
     from flows.watching import InProcess, inbox_at, look_and_report
     from flows.watching import watch as keep_watching
     from models.errors import ModelError
@@ -50,7 +51,7 @@ def watch(
         for name in book.retry_failed() if retry_failed else ():
             print(f"another try: {name}")
         workforce = Workforce.choose(workers, scheduler, cohort.config.cluster)
-        with Workers(workforce) as crew, JsonLines() if log_json else Bars() as progress:
+        with Workers(workforce) as crew, choose_progress(log_json=log_json) as progress:
             hands = InProcess(cohort, crew, progress)
             while once:
                 found = look_and_report(inbox, book, hands, policy)

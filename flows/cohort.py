@@ -20,6 +20,7 @@ from pipeline.errors import ConfigError, HistoloomError, ResourceLost, SlideErro
 from pipeline.object_url import ObjectUrl, Place, parse_place
 from pipeline.output import SlideOutput, tidy
 from pipeline.schedule import Workers, Workforce
+from pipeline.secrets import redacted
 from pipeline.staging import Staging
 
 PAGES = "cohort.parquet"
@@ -96,6 +97,7 @@ def process_cohort(
     prepare(cohort)
     outcomes = []
     with Workers(workforce) as workers, progress:
+        progress.cohort("started", slides=len(cohort.slides), out=redacted(str(cohort.place)))
         for path, name in _named(cohort.slides):
             outcomes.append((attempt or try_slide)(cohort, path, name, workers, progress))
     outcomes += try_pages(cohort, progress)
@@ -147,8 +149,9 @@ def try_slide(cohort: Cohort, path: Place, name: str | None, workers: Workers, p
         name = place_name(path)
         msg = f"{path}: another slide of this cohort is called {name} too; their results would meet in one folder"
         error = SlideError(msg, "Rename one of the files, or run it into another --out.")
-        progress.slide(name, "failed", reason=error.what, cure=error.cure)
-        tell_failure(cohort, SlideOutput(cohort.out, f"{name}~{path_digest(path)}"), path, error)
+        told_as = SlideOutput(cohort.out, f"{name}~{path_digest(path)}")
+        progress.slide(told_as.name, "failed", reason=error.what, cure=error.cure)
+        tell_failure(cohort, told_as, path, error)
         return SlideOutcome(name, path, error=error)
     output = SlideOutput(cohort.out, name)
     failure: HistoloomError

@@ -7,70 +7,46 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from functools import partial
 from importlib import import_module
 from importlib.metadata import requires, version
 from pathlib import Path
 
+from flows.doctor_machine import device_checks, machine_checks
+from flows.doctor_places import place_checks
+from flows.finding import REINSTALL, Check, Finding, Unfit
 from models.shelf import CARD_FILE, SHIPPED
 from pipeline.config import ReaderName
 
-LEAST_MEMORY_GB = 4
-LEAST_DISK_GB = 10
+_NARROW = 60
 
-_REINSTALL = "Install again as the README says: pip install --constraint constraints.txt --editable ."
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at."""
-
-    name: str
-    fine: bool
-    what: str
-    """What was found, or what is wrong."""
-    cure: str = ""
-    """The way out; empty where all is fine."""
+_PREFECT = "Some versions break on each other's: pip install 'prefect>=3.8,<3.9' 'fastapi>=0.150,<0.151'. " + REINSTALL
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """A trial, and the cure should it raise; an error's own cure comes first."""
-
-    name: str
-    trial: Callable[[], str]
-    cure: str = _REINSTALL
-
-    def look(self) -> Finding:
-        """Try it."""
-        try:
-            return Finding(self.name, True, self.trial())
-        except Exception as error:  # an installation can be broken in any way at all
-            named = str(error) if isinstance(error, Unfit) else f"{type(error).__name__}: {error}"
-            what = getattr(error, "what", named)
-            return Finding(self.name, False, " ".join(what.split()), getattr(error, "cure", None) or self.cure)
-
-
-class Unfit(Exception):
-    """Something is there, and is not enough."""
-
-
-def examine() -> list[Finding]:
-    """Try everything that a run needs; a few seconds."""
-    return [check.look() for check in _checks()]
+def examine(out: str | None = None, slides: str | None = None) -> list[Finding]:
+    """Try everything that a run needs; a few seconds. Of places, where named, whether they can be written and read."""
+    return [check.look() for check in _checks(out, slides)]
 
 
 def print_findings(findings: Sequence[Finding]) -> None:
     """Print one line a finding on stdout, and the cure below what is not fine."""
     from rich.console import Console
+    from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
+    console = Console(highlight=False)
+    if console.width < _NARROW:
+        for finding in findings:
+            verdict = Text("fine  ", "green") if finding.fine else Text("not fine  ", "bold red")
+            console.print(Text.assemble(verdict, (finding.name, "bold")))
+            console.print(Padding(Text(finding.what), (0, 0, 0, 2)))
+            if finding.cure:
+                console.print(Padding(Text(f"-> {finding.cure}", "yellow"), (0, 0, 0, 2)))
+        return
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
@@ -78,21 +54,22 @@ def print_findings(findings: Sequence[Finding]) -> None:
     for finding in findings:
         verdict = Text("fine", "green") if finding.fine else Text("not fine", "bold red")
         table.add_row(verdict, Text(finding.name), Text(finding.what))
-        if not finding.fine:
+        if finding.cure:
             table.add_row("", "", Text(f"-> {finding.cure}", "yellow"))
-    Console().print(table)
+    console.print(table)
 
 
-def _checks() -> Iterator[Check]:
+def _checks(out: str | None, slides: str | None) -> Iterator[Check]:
     yield Check("python", _try_python, "Make the environment anew with Python 3.11, 3.12 or 3.13.")
     yield Check("packages", _try_packages)
-    yield Check("cores and memory", _try_memory, "Take --workers 1 and --core-px 512, and close other programs.")
-    yield Check("disk", _try_disk, "Make room, or give --out on another disk.")
+    yield from machine_checks()
     yield Check("openslide", partial(_try_reader, "openslide", "openslide-python"))
     yield Check("tiffslide", partial(_try_reader, "tiffslide", "tiffslide"))
     yield Check("zarr", _try_store)
     yield Check("torch", _try_torch)
-    yield Check("prefect", _try_prefect)
+    yield from device_checks()
+    yield Check("prefect", _try_prefect, _PREFECT)
+    yield from place_checks(out, slides)
     yield from bundle_checks(SHIPPED)
 
 
@@ -117,26 +94,6 @@ def _try_packages() -> str:
     if wrong:
         raise Unfit("; ".join(wrong))
     return f"histoloom {version('histoloom')}, its {len(wanted)} requirements met"
-
-
-def _try_memory() -> str:
-    from dask.system import CPU_COUNT
-    from distributed.system import MEMORY_LIMIT
-
-    found = f"{CPU_COUNT} cores, {MEMORY_LIMIT / 1e9:.1f} GB of memory"
-    if MEMORY_LIMIT < LEAST_MEMORY_GB * 1e9:
-        msg = f"{found}; a run can take {LEAST_MEMORY_GB} GB"
-        raise Unfit(msg)
-    return found
-
-
-def _try_disk() -> str:
-    free = shutil.disk_usage(Path.cwd()).free / 1e9
-    found = f"{free:.0f} GB free at {Path.cwd()}"
-    if free < LEAST_DISK_GB or not os.access(Path.cwd(), os.W_OK):
-        msg = f"{found}; the results of one large slide can take {LEAST_DISK_GB} GB"
-        raise Unfit(msg)
-    return found
 
 
 def _try_reader(reader: ReaderName, package: str) -> str:
@@ -192,9 +149,11 @@ def _try_torch() -> str:
 
 
 def _try_prefect() -> str:
+    os.environ.setdefault("DO_NOT_TRACK", "1")  # to import the server is no use of it that anybody should hear of
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     import_module("flows.deployments")
     import_module("prefect.server.api.server")
-    return f"{version('prefect')}, flow and server import"
+    return f"{version('prefect')} with fastapi {version('fastapi')}, flow and server import"
 
 
 def bundle_checks(shipped: Path) -> Iterator[Check]:
@@ -218,4 +177,5 @@ def _try_bundle(folder: Path) -> str:
 
     card = read_card(folder)
     parameters = sum(one.numel() for one in load_network(folder).parameters())
-    return f"{card.task} at {card.mpp:g} um/px, {parameters / 1e6:.2f} M parameters, weights verified"
+    size = f"{parameters / 1e6:.2f} M parameters"
+    return f"{card.task} at {card.mpp:g} um/px, {size}, weights verified: sha256 {card.sha256[:12]}"

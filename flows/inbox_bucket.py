@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flows.inbox import Sighting
-from flows.places import is_slide_name
 from flows.provenance import identify
+from flows.slide_names import is_slide_name
 from pipeline.bucket import Bucket, ObjectFacts
 from pipeline.object_url import ObjectUrl, parse_place
 from pipeline.staging import Staging

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows.inbox import Sighting
-from flows.places import is_slide_name
 from flows.provenance import identify
+from flows.slide_names import is_slide_name
 from flows.slide_parts import Parts, parts, slides_among
 from pipeline.errors import ConfigError, UnreadableSlide
 from pipeline.geometry import Box

@@ -8,32 +8,11 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from flows.slide_names import is_slide_name
 from pipeline.errors import ConfigError
 from pipeline.object_url import ObjectUrl, Place, parse_place
 from pipeline.slide import slide_name
 from pipeline.staging import Staging
-
-_PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
-_SLIDES = {
-    ".svs",
-    ".tif",
-    ".tiff",
-    ".ndpi",
-    ".mrxs",
-    ".scn",
-    ".vms",
-    ".vmu",
-    ".bif",
-    ".svslide",
-    ".dcm",
-    ".czi",
-    ".vsi",
-}
-
-
-def is_slide_name(name: str) -> bool:
-    """Whether a file of this name is taken for a slide where a folder of them is named."""
-    return Path(name).suffix.lower() in _SLIDES | _PICTURES
 
 
 def find_slides(patterns: Iterable[str]) -> tuple[Place, ...]:

@@ -1,12 +1,21 @@
-"""What a person or a program sees of a run while it goes on, on stderr: a bar a stage, or a JSON line an event."""
+"""Who hears of a run while it goes on: nobody, a program that reads a JSON line an event, or a person.
+
+What a person sees lies in `flows.board` (a terminal) and `flows.lines` (anything else).
+"""
 
 from __future__ import annotations
 
 import json
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from flows.pace import CohortPace
+
+if TYPE_CHECKING:
+    from pipeline.batch import BatchDone
 
 
 class Progress(Protocol):
@@ -18,6 +27,10 @@ class Progress(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
+    def cohort(self, event: str, **facts: Any) -> None:
+        """The run `started` (so many slides, results go there), `stopped` or `ended`."""
+        ...
+
     def slide(self, name: str, event: str, **facts: Any) -> None:
         """Something happened to a slide: `started`, `planned` (what it will take), `done`, `unchanged`, `failed`."""
         ...
@@ -26,8 +39,12 @@ class Progress(Protocol):
         """A stage begins, with so many tiles to do."""
         ...
 
-    def advance(self, tiles: int, core_px: int) -> None:
-        """Tiles of the stage that began last are done."""
+    def advance(self, name: str, stage: str, done: BatchDone) -> None:
+        """A batch of a stage is done."""
+        ...
+
+    def stage_done(self, name: str, stage: str) -> None:
+        """A stage is through."""
         ...
 
 
@@ -42,103 +59,95 @@ class Quiet:
     ) -> None:
         return None
 
+    def cohort(self, event: str, **facts: Any) -> None:
+        """See `Progress`."""
+
     def slide(self, name: str, event: str, **facts: Any) -> None:
         """See `Progress`."""
 
     def stage(self, name: str, stage: str, tiles: int) -> None:
         """See `Progress`."""
 
-    def advance(self, tiles: int, core_px: int) -> None:
+    def advance(self, name: str, stage: str, done: BatchDone) -> None:
+        """See `Progress`."""
+
+    def stage_done(self, name: str, stage: str) -> None:
         """See `Progress`."""
 
 
-class JsonLines(Quiet):
-    """One JSON object a line and event, for programs that watch."""
+class Paced(Quiet):
+    """Keeps count, for those that show it."""
 
     def __init__(self) -> None:
-        self._where: dict[str, Any] = {}
-
-    def slide(self, name: str, event: str, **facts: Any) -> None:
-        """`{"event": "slide-done", "slide": ...}`."""
-        self._say(event=f"slide-{event}", slide=name, **facts)
-
-    def stage(self, name: str, stage: str, tiles: int) -> None:
-        """`{"event": "stage", "slide": ..., "stage": ..., "tiles": ...}`."""
-        self._where = {"slide": name, "stage": stage, "of": tiles, "done": 0}
-        self._say(event="stage", slide=name, stage=stage, tiles=tiles)
-
-    def advance(self, tiles: int, core_px: int) -> None:
-        """`{"event": "tiles", "done": ..., "of": ...}`."""
-        self._where["done"] += tiles
-        self._say(event="tiles", **self._where)
-
-    def _say(self, **facts: Any) -> None:
-        print(json.dumps({"time": round(time.time(), 3), **facts}), file=sys.stderr, flush=True)
-
-
-class Bars(Quiet):
-    """A bar for the stage that runs, with tiles and megapixels a second; a line for each slide that is through."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-        from rich.progress import Progress as RichProgress
-
-        self._console = Console(stderr=True)
-        self._bars = RichProgress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("tiles  {task.fields[rate]}"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=self._console,
-            transient=True,
-        )
-        self._task: Any = None
-        self._megapixels = 0.0
-        self._began = 0.0
-
-    def __enter__(self) -> Self:
-        self._bars.start()
-        return self
+        self.pace = CohortPace()
+        self.last_words: Callable[[KeyboardInterrupt], None] | None = None
+        """Called as soon as the run is stopped: to end it in order may take a moment."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bars.stop()
+        if isinstance(error, KeyboardInterrupt) and self.last_words is not None:
+            self.last_words(error)
+
+    def cohort(self, event: str, **facts: Any) -> None:
+        """See `Progress`."""
+        if event == "started":
+            self.pace.slides = facts["slides"]
 
     def slide(self, name: str, event: str, **facts: Any) -> None:
-        """One line when a slide is through; a failure takes two more, the reason and the cure."""
-        self._drop()
-        if event == "started":
-            return
-        failed = event == "failed"
-        words = "" if failed else "  ".join(f"{key} {value}" for key, value in facts.items())
-        colour = {"done": "green", "failed": "red"}.get(event, "cyan")
-        self._console.print(f"[{colour}]{event:>9}[/]  ", end="", highlight=False)
-        self._say(f"{name}  {words}")
-        for line in facts.values() if failed else ():
-            self._say(f"{'':>9}  {line}")
-
-    def _say(self, line: str) -> None:
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        """See `Progress`."""
+        self.pace.note(name, event, facts.get("reason", ""), facts.get("cure", ""))
 
     def stage(self, name: str, stage: str, tiles: int) -> None:
-        """A new bar, in place of the last."""
-        self._drop()
-        if tiles:
-            self._task = self._bars.add_task(f"{name}: {stage}", total=tiles, rate="")
-            self._megapixels, self._began = 0.0, time.perf_counter()
+        """See `Progress`."""
+        self.pace.enter(name, stage, tiles)
 
-    def advance(self, tiles: int, core_px: int) -> None:
-        """Move the bar."""
-        self._megapixels += core_px / 1e6
-        seconds = max(time.perf_counter() - self._began, 1e-6)
-        if self._task is not None:
-            self._bars.update(self._task, advance=tiles, rate=f"{self._megapixels / seconds:.1f} MP/s")
+    def advance(self, name: str, stage: str, done: BatchDone) -> None:
+        """See `Progress`."""
+        at_work = self.pace.at_work.get(name)
+        if at_work is not None:
+            at_work.add(done)
 
-    def _drop(self) -> None:
-        if self._task is not None:
-            self._bars.remove_task(self._task)
-            self._task = None
+
+class JsonLines(Paced):
+    """One JSON object a line and event on stderr, for programs that watch; docs/reference/events.md says which."""
+
+    def cohort(self, event: str, **facts: Any) -> None:
+        """`run-started`, `run-stopped`, `run-ended`."""
+        super().cohort(event, **facts)
+        self.say(event=f"run-{event}", **facts)
+
+    def slide(self, name: str, event: str, **facts: Any) -> None:
+        """`{"event": "slide-done", "slide": ...}`."""
+        super().slide(name, event, **facts)
+        self.say(event=f"slide-{event}", slide=name, **facts)
+
+    def stage(self, name: str, stage: str, tiles: int) -> None:
+        """`{"event": "stage", "slide": ..., "stage": ..., "tiles": ...}`."""
+        super().stage(name, stage, tiles)
+        self.say(event="stage", slide=name, stage=stage, tiles=tiles)
+
+    def advance(self, name: str, stage: str, done: BatchDone) -> None:
+        """`{"event": "tiles", "done": ..., "of": ...}`."""
+        super().advance(name, stage, done)
+        at_work = self.pace.at_work[name]
+        if at_work is not None:
+            facts: dict[str, Any] = {"done": at_work.done, "of": at_work.tiles}
+            facts |= {"megapixels": round(at_work.megapixels, 3), "tiles_per_s": round(at_work.tiles_per_s, 3)}
+            facts |= {"megapixels_per_s": round(at_work.megapixels_per_s, 3)}
+            facts["left_s"] = None if at_work.left_s is None else round(at_work.left_s, 1)
+            self.say(event="tiles", slide=name, stage=stage, **facts)
+
+    def stage_done(self, name: str, stage: str) -> None:
+        """`{"event": "stage-done", ...}`, with what its time went to."""
+        at_work = self.pace.at_work.get(name)
+        if at_work is not None:
+            facts: dict[str, Any] = {"tiles": at_work.done, "megapixels": round(at_work.megapixels, 3)}
+            facts |= {"seconds": round(at_work.seconds, 3), "work_s": round(at_work.work_s, 3)}
+            facts |= {f"{what}_s": round(seconds, 3) for what, seconds in at_work.spent.items()}
+            self.say(event="stage-done", slide=name, stage=stage, **facts)
+
+    @staticmethod
+    def say(**facts: Any) -> None:
+        """One line."""
+        print(json.dumps({"time": round(time.time(), 3), **facts}), file=sys.stderr, flush=True)

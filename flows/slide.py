@@ -47,6 +47,10 @@ class SlideTask:
     budget: Budget = field(default_factory=Budget)
 
 
+# Of a stage's record: what its batches' time (`work_s`, those at once added up) went to.
+_SPENT = {"reading_s": "reading", "device_s": "device", "writing_s": "writing"}
+
+
 @dataclass(slots=True)
 class StageRunner:
     """Runs stages one after another, tells of their progress and keeps their time."""
@@ -69,15 +73,20 @@ class StageRunner:
         for stage in stages:
             plan = plan_stage(Job(self.workspace, stage))
             self.progress.stage(self.workspace.name, stage.name, plan.tiles_left)
-            record = self.records.setdefault(stage.name, {"tiles": 0, "megapixels": 0.0, "seconds": 0.0})
+            record = self.records.setdefault(stage.name, {})
+            for figure in ("tiles", "megapixels", "seconds", "work_s", *_SPENT):
+                record.setdefault(figure, 0 if figure == "tiles" else 0.0)  # as an older version left it
             record["batches"] = plan.batches
             self._save()
             start = time.perf_counter()
 
-            def on_done(done: BatchDone, record: dict[str, Any] = record) -> None:
+            def on_done(done: BatchDone, record: dict[str, Any] = record, stage: Stage = stage) -> None:
                 record["tiles"] += done.tiles
                 record["megapixels"] += done.core_px / 1e6
-                self.progress.advance(done.tiles, done.core_px)
+                record["work_s"] += done.seconds
+                for figure, what in _SPENT.items():
+                    record[figure] += getattr(done.spent, what)
+                self.progress.advance(self.workspace.name, stage.name, done)
 
             try:
                 self.workers.run(plan, on_done, self.most_in_flight)
@@ -86,6 +95,7 @@ class StageRunner:
                     self._clock(record, start)
                 raise
             self._clock(record, start)
+            self.progress.stage_done(self.workspace.name, stage.name)
 
     def _clock(self, record: dict[str, Any], start: float) -> None:
         record["seconds"] += time.perf_counter() - start

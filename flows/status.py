@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pipeline.holder import is_held
 from pipeline.output import SlideOutput, read_json
 
 
@@ -36,16 +37,6 @@ def _stage(output: SlideOutput, name: str, record: dict[str, Any]) -> dict[str, 
     return {"stage": name, "batches_done": done, "batches": record.get("batches"), "seconds": record.get("seconds")}
 
 
-def print_status(states: list[dict[str, Any]]) -> None:
-    """A table on stdout."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("slide", "state", "stage", "batches", "what")
-    for entry in states:
-        unfinished = [stage for stage in entry["stages"] if stage["batches_done"] < (stage["batches"] or 0)]
-        stage = unfinished[0] if unfinished else None
-        batches = f"{stage['batches_done']} of {stage['batches']}" if stage else ""
-        words = entry.get("what") or "  ".join(f"{key} {value}" for key, value in entry.get("counts", {}).items())
-        table.add_row(entry["slide"], entry["state"], stage["stage"] if stage else "", batches, words)
-    Console().print(table)
+def holders(folder: Path) -> set[str]:
+    """The slides that a process of this machine works on now: it holds their locks."""
+    return {lock.name[1 : -len(".lock")] for lock in (folder / ".partial").glob(".*.lock") if is_held(lock)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 
 from models.card import CURE, LONGEST_CARD_BYTES, Card
@@ -28,9 +29,16 @@ def find_bundle(name_or_path: str | Path) -> Path:
     folder = Path(name_or_path).expanduser()
     if (folder / CARD_FILE).is_file():
         return folder
-    names = ", ".join(path.name for path in _shipped_folders()) or "none"
+    names = ", ".join(shipped_names()) or "none"
     what = f"{name_or_path}: neither a shipped bundle ({names}) nor a folder with a {CARD_FILE}"
-    raise UnknownBundle(what, "Take a name that `histoloom models` lists, or the path of a bundle's folder.")
+    close = get_close_matches(str(name_or_path), shipped_names(), n=1)
+    meant = f"Did you mean {close[0]}? " if close else ""
+    raise UnknownBundle(what, f"{meant}Take a name that `histoloom models` lists, or the path of a bundle's folder.")
+
+
+def shipped_names() -> list[str]:
+    """Return the names of all shipped bundles; no card is opened."""
+    return [path.name for path in _shipped_folders()]
 
 
 def list_bundles() -> list[Card]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pipeline.durable import synced_together
 from pipeline.grid import Tile
 from pipeline.stage import Stage
+from pipeline.stopwatch import Spent, started
 from pipeline.workspace import Workspace
 
 
@@ -35,14 +36,18 @@ class BatchDone:
     tiles: int
     core_px: int
     seconds: float
+    spent: Spent = field(default_factory=Spent)
+    """What of the seconds went where."""
 
 
 def run_batch(job: Job, batch: Batch) -> BatchDone:
     """Do a batch where the pixels are, then commit it: the one function that runs on workers."""
     start = time.perf_counter()
-    with job.workspace.writing():
+    with job.workspace.writing(), started() as watch:
         with synced_together():  # pixels for good, then the mark that says so
             rows = job.stage.run(batch.tiles, job.workspace)
+            computed = time.perf_counter()
         job.workspace.ledger(job.stage.name).commit(batch.number, rows)
+        watch.add("writing", time.perf_counter() - computed)
     area_px = sum(tile.core.area_px for tile in batch.tiles)
-    return BatchDone(batch.number, len(batch.tiles), area_px, time.perf_counter() - start)
+    return BatchDone(batch.number, len(batch.tiles), area_px, time.perf_counter() - start, watch.spent)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
@@ -146,7 +147,9 @@ def _changed(config: SlideConfig, settings: Mapping[str, Any], where: str) -> Sl
     unknown = sorted(set(settings) - known)
     if unknown:
         msg = f"{where}: no such setting: {', '.join(unknown)}"
-        raise ConfigError(msg, f"Settings are: {', '.join(sorted(known))}.")
+        close = get_close_matches(unknown[0], known, n=1)
+        meant = f"Did you mean {close[0]}? " if close else ""
+        raise ConfigError(msg, f"{meant}Settings are: {', '.join(sorted(known))}.")
     try:
         return replace(config, **{name: _typed(name, value) for name, value in settings.items()})
     except ConfigError as error:

@@ -24,6 +24,7 @@ from pipeline.readers import OpenSlideReader, PictureReader, Reader, ReaderLevel
 from pipeline.resample import Resampled
 from pipeline.resolution import PLAUSIBLE_MPP, fits
 from pipeline.sparse_slide import is_sparse
+from pipeline.stopwatch import spending
 from pipeline.tiff_reader import TiffReader
 
 _SEVERAL_FILES = {".mrxs", ".vms", ".vmu", ".dcm"}
@@ -84,6 +85,7 @@ class LevelSource:
     reader: Reader
     index: int
 
+    @spending("reading")
     def read(self, box: Box) -> NDArray[np.uint8]:
         """Return (y, x, 3) RGB; white outside the frame. Raises UnreadableSlide where pixels cannot be decoded."""
         inside = self.frame.box.clip(box)

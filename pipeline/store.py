@@ -24,6 +24,7 @@ from pipeline.errors import StoreError
 from pipeline.geometry import Box, Frame
 from pipeline.ngff import CHUNK_PX, SHARD_PX, LegendEntry, NgffVersion, Pyramid
 from pipeline.shards import write_shards
+from pipeline.stopwatch import spending
 from pipeline.torn import drop_torn_metadata, metadata_is_whole
 
 # What the metadata of an image takes, in round numbers.
@@ -56,6 +57,7 @@ class Layer:
         """The value of pixels that were never written."""
         return self._array.fill_value
 
+    @spending("reading")
     def read(self, box: Box) -> NDArray[Any]:
         """The pixels of `box` as (y, x, c), or (y, x) for labels; the fill value outside the frame."""
         inside = self.frame.box.clip(box)
@@ -81,6 +83,7 @@ class Layer:
         keys = (self._array.metadata.encode_chunk_key((*lead, y, x)) for y in down for x in across)
         return [f"{self._array.path}/{key}" for key in keys]
 
+    @spending("writing")
     def write(self, box: Box, pixels: NDArray[Any]) -> None:
         """Write (y, x, c) or (y, x) pixels over `box`, which must be whole shards."""
         self._refuse_partial_shards(box)

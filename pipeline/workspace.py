@@ -20,6 +20,7 @@ from pipeline.fence import writing
 from pipeline.ledger import Ledger
 from pipeline.ngff import NgffVersion
 from pipeline.slide import PixelSource, Slide, base_source, open_slide
+from pipeline.stopwatch import spending
 from pipeline.store import SlideStore
 from pipeline.tissue import TissueMask
 
@@ -128,4 +129,10 @@ def _base(slide: SlideRef) -> PixelSource:
 @lru_cache(maxsize=8)
 def predictor(loader: Loader) -> Predictor:
     """The predictor that `loader` loads, kept for as long as the process lives."""
-    return loader()
+    answer = loader()
+
+    @spending("device")
+    def ask(tiles: NDArray[np.uint8]) -> NDArray[Any]:
+        return answer(tiles)
+
+    return ask

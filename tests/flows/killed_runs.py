@@ -29,6 +29,7 @@ from flows.cli import main
 from pipeline.geometry import Box
 from pipeline.slide import open_slide
 from tests.fork_server import ForkServer
+from tests.terminal import be_run_on
 
 # Imported where they are used, by a run; here before any, so that a process forked off has them.
 IMPORTED = (distributed, flows.cohort, models.bundle, models.predict, pipeline.gather, pipeline.preview,
@@ -85,6 +86,28 @@ def histoloom_heard(heard: str, *arguments: str) -> None:
     os.dup2(file, 1)
     os.dup2(file, 2)
     histoloom(*arguments)
+
+
+def histoloom_on_terminal(
+    path: str, columns: int, lines: int, environment: dict[str, str], encoding: str, *arguments: str
+) -> None:
+    """The same, on a terminal of its own, as a shell would start it."""
+    be_run_on(path, columns, lines)
+    os.environ.update(environment)
+    sys.stdout, sys.stderr = (os.fdopen(os.dup(stream), "w", 1, encoding) for stream in (1, 2))
+    histoloom(*arguments)
+
+
+def histoloom_apart(out: str, errors: str, *arguments: str) -> None:
+    """The same; what it says goes to two files."""
+    for stream, file in ((1, out), (2, errors)):
+        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
+    histoloom(*arguments)
+
+
+def called(function: str, *arguments: Any) -> None:
+    """One of the above, by name: so that one server serves all."""
+    globals()[function](*arguments)
 
 
 @dataclass
