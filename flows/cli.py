@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from flows.cli_evaluate import app as evaluate
+from flows.cli_view import view
 from flows.cli_watch import watch
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 
 app.add_typer(evaluate, name="evaluate")
+app.command()(view)
 app.command()(watch)
 
 Out = Annotated[

@@ -166,6 +166,7 @@ def _process(task: SlideTask, file: SlideFile, workers: Workers, progress: Progr
         runner = StageRunner(workspace, workers, progress, at_once)
         tissue.save(workspace.tissue_path)
         run = {**describe_run(slide.info, identity, recipe, config), "plan": plan, "estimated": asdict(ahead)}
+        write_json(output.partial / "begun.json", run)  # for who looks at the slide before it is through
     findings = _weave(recipe, runner)
     run |= findings | {"tissue": _tissue_facts(tissue), "devices": _devices(recipe, config, workers.workforce)}
     return _finish(output, run, runner)

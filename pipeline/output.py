@@ -34,7 +34,7 @@ from pipeline.torn import sweep_drafts
 Plan = Mapping[str, Any]
 
 # Files of a partial folder that are no result.
-_SCAFFOLD = ("ledger", "tissue.npz", "plan.json", "stages.json", "failed.json", FENCE)
+_SCAFFOLD = ("ledger", "tissue.npz", "plan.json", "begun.json", "stages.json", "failed.json", FENCE)
 
 
 _RESULTS = {

@@ -70,6 +70,17 @@ class Layer:
         framed[inside.relative_to(box).slices()] = pixels
         return framed
 
+    def files(self, box: Box) -> list[str]:
+        """The files, below the store's folder, that hold the pixels of a box of the frame; some may be absent."""
+        units = (self._array.shards or self._array.chunks)[-2:]
+        down, across = (
+            range(begin // unit, -(-end // unit))
+            for begin, end, unit in zip((box.y, box.x), (box.y_end, box.x_end), units, strict=True)
+        )
+        lead = (0,) if self.channels else ()
+        keys = (self._array.metadata.encode_chunk_key((*lead, y, x)) for y in down for x in across)
+        return [f"{self._array.path}/{key}" for key in keys]
+
     def write(self, box: Box, pixels: NDArray[Any]) -> None:
         """Write (y, x, c) or (y, x) pixels over `box`, which must be whole shards."""
         self._refuse_partial_shards(box)
@@ -93,9 +104,16 @@ class Layer:
 class SlideStore:
     """The OME-Zarr store of one slide, in a local folder."""
 
+    _mode: Literal["r", "r+"] = "r+"
+
     def __init__(self, path: Path, version: NgffVersion = "0.5") -> None:
         self.path = path
         self.version: NgffVersion = version
+
+    @property
+    def _source(self) -> Any:
+        """What zarr opens to read."""
+        return str(self.path)
 
     def create_image(self, group: str, name: str, pyramid: Pyramid, core_px: int) -> None:
         """An RGB image in `group` ('' for the root), white where nothing is written."""
@@ -119,7 +137,7 @@ class SlideStore:
         """The layer at '0', 'sr/0', 'labels/tissue/2', ..., ready to be read and written."""
         group, _, level = path.rpartition("/")
         try:
-            array = zarr.open_array(str(self.path), path=path, mode="r+")
+            array = zarr.open_array(self._source, path=path, mode=self._mode)
         except (FileNotFoundError, KeyError) as error:
             msg = f"{self.path}: there is no layer {path}"
             raise StoreError(msg, "Run the slide again; what is missing is made.") from error
@@ -130,7 +148,7 @@ class SlideStore:
         multiscales = self._metadata(group)["multiscales"][0]
         frames = []
         for dataset in multiscales["datasets"]:
-            array = zarr.open_array(str(self.path), path=_join(group, dataset["path"]), mode="r")
+            array = zarr.open_array(self._source, path=_join(group, dataset["path"]), mode="r")
             mpp = dataset["coordinateTransformations"][0]["scale"][-1]
             frames.append(Frame(int(array.shape[-2]), int(array.shape[-1]), float(mpp)))
         return Pyramid(tuple(frames))
@@ -138,6 +156,11 @@ class SlideStore:
     def classes(self, group: str) -> list[str]:
         """The names of the channels of an image or heat map."""
         return [channel["label"] for channel in self._metadata(group)["omero"]["channels"]]
+
+    def windows(self, group: str) -> list[tuple[float, float]]:
+        """The least and the largest value that a viewer shows of each channel of an image or heat map."""
+        windows = (channel["window"] for channel in self._metadata(group)["omero"]["channels"])
+        return [(float(window["start"]), float(window["end"])) for window in windows]
 
     def images(self, parent: str) -> list[str]:
         """The names of the images inside `parent` ('heatmaps', 'labels', 'qc'); none when it does not exist."""
@@ -151,7 +174,7 @@ class SlideStore:
             return False
 
     def _metadata(self, group: str) -> dict[str, Any]:
-        attributes = dict(zarr.open_group(str(self.path), path=group, mode="r").attrs)
+        attributes = dict(zarr.open_group(self._source, path=group, mode="r").attrs)
         return dict(attributes.get("ome", attributes))  # type: ignore[arg-type]
 
     def _members(self, group: str) -> list[str]:

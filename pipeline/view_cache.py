@@ -1,0 +1,43 @@
+"""What was read lately, kept up to a number of bytes: the least recently used goes first."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from threading import Lock
+from typing import Generic, TypeVar
+
+Value = TypeVar("Value")
+
+
+class ByteCache(Generic[Value]):
+    """Values by key, of at most `most_bytes` together. Safe to share between threads."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._values: OrderedDict[Hashable, tuple[Value, int]] = OrderedDict()
+        self._bytes = 0
+        self._lock = Lock()
+
+    @property
+    def bytes(self) -> int:
+        """What is kept."""
+        return self._bytes
+
+    def get(self, key: Hashable, make: Callable[[], tuple[Value, int]]) -> Value:
+        """The value of a key; what `make` returns, with its size in bytes, where it is not there.
+
+        Two threads that want the same at the same time may both make it: none waits for another's disk.
+        """
+        with self._lock:
+            if key in self._values:
+                self._values.move_to_end(key)
+                return self._values[key][0]
+        value, size = make()
+        with self._lock:
+            if size <= self._most_bytes:
+                self._bytes += size - self._values.pop(key, (value, 0))[1]
+                self._values[key] = (value, size)
+            while self._bytes > self._most_bytes:
+                self._bytes -= self._values.popitem(last=False)[1][1]
+        return value

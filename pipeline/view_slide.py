@@ -1,0 +1,101 @@
+"""One slide's results, whole or growing, opened to be looked at piece by piece."""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from pathlib import Path
+from threading import Lock
+from typing import IO, Any
+
+from pipeline.errors import StoreError
+from pipeline.geometry import Frame
+from pipeline.record import Record
+from pipeline.store import SlideStore
+from pipeline.view_files import BucketFiles, Files, LocalFiles, read_small
+from pipeline.view_layers import ViewLayer, list_layers
+from pipeline.view_nuclei import NucleiView
+from pipeline.view_patches import PatchesView
+from pipeline.view_tiles import TileMaker
+
+
+class SlideView:
+    """What a viewer asks of one slide. Safe to share between threads.
+
+    `layers` and the tables are read once: whoever keeps a view of a slide that is being worked on opens it anew from
+    time to time.
+    """
+
+    def __init__(self, files: Files, folder: str, name: str) -> None:
+        """`folder` is the slide's, below `files`: `<name>`, or `.partial/<name>` of a run that is going on.
+
+        Raises
+        ------
+        StoreError
+            where there is no image to look at yet
+        """
+        self.files, self.folder, self.name = files, folder, name
+        self.whole = not folder.startswith(".partial/")
+        self.record = Record(self._json("run.json") or self._json("begun.json") or {})
+        self.store_path = f"{folder}/{name}.ome.zarr"
+        self._store = self._open_store()
+        self.layers: dict[str, ViewLayer] = {layer.id: layer for layer in list_layers(self._store)}
+        if "image" not in self.layers:
+            msg = f"{name}: there is no image to look at yet"
+            raise StoreError(msg, "Wait until the run has begun to read the slide, or run it again.")
+        finest = self.layers["image"].frames[0]
+        self.level0: Frame = self.record.frame("resolution", "level0") or finest
+        bucket = isinstance(files, BucketFiles)
+        stamp = files.stamp(f"{folder}/run.json") if bucket else None
+        self.tiles = TileMaker(self._store, files, self.store_path, stamp.tag if stamp else None)
+        self._lock = Lock()
+
+    def _open_store(self) -> SlideStore:
+        """The store, where none of its groups leads elsewhere."""
+        if not isinstance(self.files, LocalFiles):
+            from pipeline.store_remote import RemoteStore
+
+            return RemoteStore(self.files, self.store_path)
+        for path in ("zarr.json", ".zattrs"):
+            self.files.stamp(f"{self.store_path}/{path}")
+        return SlideStore(self.files.root / self.store_path)
+
+    def _json(self, name: str) -> dict[str, Any] | None:
+        content = read_small(self.files, f"{self.folder}/{name}")
+        try:
+            found = json.loads(content) if content is not None else None
+        except (ValueError, RecursionError):
+            return None
+        return found if isinstance(found, dict) else None
+
+    @cached_property
+    def nuclei(self) -> NucleiView | None:
+        """The nuclei, where the table is there."""
+        path = f"{self.folder}/nuclei.parquet"
+        stamp = self.files.stamp(path)
+        if stamp is None:
+            return None
+        return NucleiView(lambda: self._table(path), f"{path}\n{stamp.tag}")
+
+    @cached_property
+    def patches(self) -> PatchesView | None:
+        """The classified patches, where the table is there."""
+        path = f"{self.folder}/patches.parquet"
+        return PatchesView(self._table(path)) if self.files.stamp(path) else None
+
+    def _table(self, path: str) -> IO[bytes]:
+        opened = self.files.open(path)
+        if opened is None:
+            msg = f"{path}: is not there any more"
+            raise StoreError(msg, "Load the page again.")
+        return opened[0]
+
+    @property
+    def results(self) -> list[str]:
+        """Files beside the store that are there, of those that a person takes away."""
+        names = ("nuclei.parquet", "nuclei.geojson.gz", "patches.parquet", "run.json")
+        return [name for name in names if self.files.stamp(f"{self.folder}/{name}")]
+
+    def has(self, name: str) -> bool:
+        """Whether a file lies in the slide's folder."""
+        return self.files.stamp(f"{self.folder}/{name}") is not None
