@@ -38,6 +38,9 @@ export class Pane {
   ) {
     spareInlineStyle();
     this.viewer = new OpenSeadragon.Viewer(options(element, navigator));
+    // The library shares one point between what it remembers as the old size and what it sets to the new one, so that the
+    // first change of size would change what is shown. A point of its own mends that.
+    Object.assign(this.viewer.viewport, { containerSize: this.viewer.viewport.getContainerSize() });
     paintTilesOf(this.viewer);
     this.viewer.addHandler("viewport-change", () => this.clip());
     this.viewer.addHandler("resize", () => this.clip());
@@ -220,6 +223,7 @@ function options(element: HTMLElement, navigator: HTMLElement | null): OpenSeadr
     showNavigator: navigator !== null,
     ...(navigator === null ? {} : { navigatorElement: navigator }),
     preserveViewport: true,
+    preserveImageSizeOnResize: true,
     keyboardNavEnabled: false,
     gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true, flickEnabled: true },
     gestureSettingsTouch: { clickToZoom: false, dblClickToZoom: true },

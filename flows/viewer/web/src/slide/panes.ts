@@ -122,10 +122,7 @@ export class Panes {
   private lead(pane: Pane): void {
     if (pane !== this.leader) return;
     for (const other of this.all) {
-      if (other === pane) continue;
-      const { viewport } = pane.viewer;
-      other.viewer.viewport.zoomTo(viewport.getZoom(true), undefined, true);
-      other.viewer.viewport.panTo(viewport.getCenter(true), true);
+      if (other !== pane) other.goTo({ ...pane.centre, zoom: pane.zoom });
     }
     for (const listener of this.moved) listener();
   }
@@ -144,27 +141,14 @@ export class Panes {
   }
 
   private open(): void {
-    const view = this.state.now.view;
     this.right ??= this.make("right", null);
-    this.right.element.hidden = false;
-    this.settle(view);
+    this.right.element.classList.remove("away");
+    this.right.goTo(this.state.now.view);
   }
 
+  /** The right pane goes out of sight but keeps its size: a viewer of no size has no zoom to come back to. */
   private close(): void {
-    const view = this.state.now.view;
     this.leader = this.left;
-    if (this.right !== null) this.right.element.hidden = true;
-    this.settle(view);
-  }
-
-  /** Panes change their width: the point in the middle and the zoom stay. */
-  private settle(view: View): void {
-    requestAnimationFrame(() => {
-      for (const pane of this.all) {
-        pane.viewer.forceResize();
-        pane.viewer.viewport.resize(pane.viewer.viewport.getContainerSize(), true);
-        pane.goTo(view);
-      }
-    });
+    this.right?.element.classList.add("away");
   }
 }
