@@ -16,6 +16,10 @@ export function layersPanel(slide: Slide, state: State): HTMLElement {
   if (slide.nuclei !== null) list.append(nucleiItem(slide.nuclei, state));
   for (const layer of overlays(slide)) list.append(layerItem(layer, state));
   if (list.childElementCount === 0) list.append(el("li", { class: "quiet" }, "No layers yet beside the picture."));
+  list.append(
+    el("li", {}, checkbox(state, "True pixels", { get: (now) => now.squares, set: (squares) => state.change({ squares }) }),
+      el("p", { class: "hint quiet" }, "Squares instead of smoothing, sent without compression.")),
+  );
   return list;
 }
 
@@ -51,12 +55,11 @@ type Part = <K extends keyof LayerLook>(key: K) => { get: () => LayerLook[K]; se
 
 function scalarSettings(layer: Layer, state: State, part: Part): HTMLElement[] {
   const [low, high] = layer.range ?? [0, 1];
-  const unit = layer.unit === null ? "" : ` ${layer.unit}`;
   const bar = new ColourBar([low, high], layer.unit);
   const draw = (): void => bar.draw(part("map").get(), part("low").get());
   state.listen(draw);
   draw();
-  const words = (value: number): string => `${short(low + value * (high - low))}${unit}`;
+  const words = (value: number): string => short(low + value * (high - low));
   const maps: [MapName, string][] = [["magma", "Magma"], ["viridis", "Viridis"], ["grey", "Grey"]];
   return [
     slider(state, "Show from", layer.title, part("low"), words),

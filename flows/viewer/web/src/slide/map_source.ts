@@ -4,7 +4,7 @@ import type OpenSeadragon from "openseadragon";
 import { fetchBytes, type Layer, type Slide } from "../api";
 import { paint, places } from "./colouring";
 import { blank, giveUp, supply, type Paintable, type PaintedSource } from "./painted_tiles";
-import { tileUrl } from "./picture_source";
+import { tileUrl, type Edition } from "./picture_source";
 import { GridSource } from "./tile_source";
 
 class GreyTile implements Paintable {
@@ -38,14 +38,14 @@ export class MapSource extends GridSource implements PaintedSource {
   constructor(
     readonly slide: Slide,
     readonly layer: Layer,
-    readonly revision: number,
+    readonly edition: Edition,
     readonly table: () => Uint32Array,
   ) {
     super({ width: layer.width_px, height: layer.height_px, tile: layer.tile_px, top: layer.max_level });
   }
 
   override getTileUrl(level: number, x: number, y: number): string {
-    return tileUrl(this.slide, this.layer, [level, x, y], this.revision);
+    return tileUrl(this.slide, this.layer, [level, x, y], this.edition);
   }
 
   override downloadTileStart(job: OpenSeadragon.ImageJob): void {

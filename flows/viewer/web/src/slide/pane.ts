@@ -26,6 +26,7 @@ export class Pane {
   readonly viewer: OpenSeadragon.Viewer;
   private readonly items = new Map<string, OpenSeadragon.TiledImage>();
   private readonly coming = new Set<string>();
+  private readonly leaving = new Set<OpenSeadragon.TiledImage>();
   private readonly tables = new Map<string, Uint32Array>();
   private revision = 0;
 
@@ -35,6 +36,7 @@ export class Pane {
     private readonly state: State,
     readonly side: Side,
     navigator: HTMLElement | null,
+    private readonly loaded: () => void,
   ) {
     spareInlineStyle();
     this.viewer = new OpenSeadragon.Viewer(options(element, navigator));
@@ -44,8 +46,14 @@ export class Pane {
     paintTilesOf(this.viewer);
     this.viewer.addHandler("viewport-change", () => this.clip());
     this.viewer.addHandler("resize", () => this.clip());
+    this.viewer.drawer.setImageSmoothingEnabled(!state.now.squares);
     state.listen((now, before) => this.follow(now, before));
     this.arrange();
+  }
+
+  /** Whether all that is wanted is there and drawn as finely as it can be. */
+  get settled(): boolean {
+    return this.coming.size === 0 && this.wanted().every(({ key }) => this.items.get(key)?.getFullyLoaded() === true);
   }
 
   /** Screen (CSS) px per level-0 px. */
@@ -127,15 +135,13 @@ export class Pane {
     }
     this.order();
     this.clip();
+    this.loaded();
   }
 
   private order(): void {
     const keys = [...this.slide.layers.map((layer) => layer.id), NUCLEI];
-    let place = 0;
-    for (const key of keys) {
-      const item = this.items.get(key);
-      if (item !== undefined) this.viewer.world.setItemIndex(item, place++);
-    }
+    const items = keys.map((key) => this.items.get(key)).filter((item) => item !== undefined);
+    [...this.leaving, ...items].forEach((item, place) => this.viewer.world.setItemIndex(item, place));
   }
 
   private add(key: string, old: OpenSeadragon.TiledImage | null): void {
@@ -151,16 +157,26 @@ export class Pane {
         const item = (event as unknown as { item: OpenSeadragon.TiledImage }).item;
         this.coming.delete(key);
         this.items.set(key, item);
-        if (old !== null) item.whenFullyLoaded(() => this.viewer.world.removeItem(old));
+        item.addHandler("fully-loaded-change", () => this.loaded());
+        if (old !== null) this.leave(old, item);
         this.arrange();
       },
     });
   }
 
+  /** Takes a picture away as soon as its successor is there. */
+  private leave(old: OpenSeadragon.TiledImage, successor: OpenSeadragon.TiledImage): void {
+    this.leaving.add(old);
+    successor.whenFullyLoaded(() => {
+      this.leaving.delete(old);
+      this.viewer.world.removeItem(old);
+    });
+  }
+
   private source(layer: Layer | undefined): OpenSeadragon.TileSource {
     if (layer === undefined) return new NucleiSource(this.slide, () => this.state.now.nuclei);
-    if (layer.kind === "rgb") return new PictureSource(this.slide, layer, this.revision);
-    return new MapSource(this.slide, layer, this.revision, () => this.table(layer));
+    if (layer.kind === "rgb") return new PictureSource(this.slide, layer, { revision: this.revision, exact: this.state.now.squares });
+    return new MapSource(this.slide, layer, { revision: this.revision, exact: false }, () => this.table(layer));
   }
 
   private table(layer: Layer): Uint32Array {
@@ -172,7 +188,7 @@ export class Pane {
   }
 
   private follow(now: Shown, before: Shown): void {
-    if (now.squares !== before.squares) this.viewer.drawer.setImageSmoothingEnabled(!now.squares);
+    if (now.squares !== before.squares) this.sharpen();
     for (const [id, look] of Object.entries(now.layers)) {
       const old = before.layers[id];
       if (old === undefined || (look.map === old.map && look.low === old.low)) continue;
@@ -185,6 +201,15 @@ export class Pane {
     if (now.divider !== before.divider) this.clip();
     const parts = ["mode", "left", "right", "layers", "nuclei"] as const;
     if (parts.some((part) => now[part] !== before[part])) this.arrange();
+  }
+
+  /** Pixels as squares are fetched without loss: who looks at pixels means their values. */
+  private sharpen(): void {
+    this.viewer.drawer.setImageSmoothingEnabled(!this.state.now.squares);
+    for (const layer of this.slide.layers) {
+      const item = this.items.get(layer.id);
+      if (item !== undefined && layer.kind === "rgb") this.add(layer.id, item);
+    }
   }
 
   /** In split mode, each picture's half. */

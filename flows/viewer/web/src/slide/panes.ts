@@ -88,7 +88,7 @@ export class Panes {
   private make(side: Side, navigator: HTMLElement | null): Pane {
     const holder = el("div", { class: "pane" });
     this.element.append(holder);
-    const pane = new Pane(holder, this.slide, this.state, side, navigator);
+    const pane = new Pane(holder, this.slide, this.state, side, navigator, () => this.busy());
     const marks = new Marks(pane);
     this.marks.set(pane, marks);
     const { viewer } = pane;
@@ -112,6 +112,11 @@ export class Panes {
     holder.addEventListener("pointerleave", () => this.point(pane, null));
     for (const listener of this.made) listener(pane);
     return pane;
+  }
+
+  /** Says whether anything is still on its way. */
+  private busy(): void {
+    queueMicrotask(() => this.element.setAttribute("aria-busy", String(!this.all.every((pane) => pane.settled))));
   }
 
   private point(from: Pane, point: Point | null): void {
