@@ -13,6 +13,7 @@ import { KEYS, listenToKeys } from "./keys";
 import { layersPanel } from "./layers_panel";
 import type { Pane } from "./pane";
 import { Panes } from "./panes";
+import { holdOnPixels } from "./pixel_grid";
 import { fromHash, toHash } from "./permalink";
 import { ScaleBar } from "./scale_bar";
 import { initial, pictures, State, type Mode } from "./state";
@@ -30,6 +31,7 @@ export async function slidePage(root: HTMLElement, id: string): Promise<void> {
   const parts = skeleton(slide, state, title);
   const help = helpButton(KEYS);
   root.replaceChildren(header(slide, help), parts.main);
+  holdOnPixels(parts.stage, parts.panes);
   const panes = new Panes(parts.panes, slide, state, parts.navigator);
   const inspector = new Inspector(slide, state, panes);
   parts.found.replaceWith(inspector.element);
@@ -68,7 +70,7 @@ function skeleton(slide: Slide, state: State, title: (id: string) => string) {
       el("p", { class: "quiet" }, "For research. Not a medical device."),
     ),
   );
-  return { main, panes, navigator, scale, status, toolbar, layers, found };
+  return { main, stage, panes, navigator, scale, status, toolbar, layers, found };
 }
 
 function header(slide: Slide, help: Help): HTMLElement {

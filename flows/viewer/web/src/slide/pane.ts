@@ -4,6 +4,7 @@ import OpenSeadragon from "openseadragon";
 import type { Layer, Slide } from "../api";
 import { tableFor } from "./colouring";
 import { level0Of, placeOf, worldOf, type Point } from "./geometry";
+import { GridDrawer } from "./grid_drawer";
 import { MapSource } from "./map_source";
 import { NucleiSource } from "./nuclei_source";
 import { paintTilesOf } from "./painted_tiles";
@@ -243,7 +244,7 @@ function spareInlineStyle(): void {
 function options(element: HTMLElement, navigator: HTMLElement | null): OpenSeadragon.Options {
   return {
     element,
-    drawer: "canvas",
+    drawer: GridDrawer,
     showNavigationControl: false,
     showNavigator: navigator !== null,
     ...(navigator === null ? {} : { navigatorElement: navigator }),
@@ -261,6 +262,7 @@ function options(element: HTMLElement, navigator: HTMLElement | null): OpenSeadr
     imageLoaderLimit: 8,
     maxImageCacheCount: 400,
     immediateRender: false,
+    smoothTileEdgesMinZoom: Number.POSITIVE_INFINITY,
     blendTime: 0,
     tileRetryMax: 1,
     timeout: 60_000,

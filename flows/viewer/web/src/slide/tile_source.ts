@@ -14,6 +14,8 @@ export class GridSource extends OpenSeadragon.TileSource {
       minLevel: 0,
       maxLevel: grid.top,
     } as OpenSeadragon.TileSourceOptions);
+    // Tiles without overlap are drawn a pixel too large by the library, to hide seams that `GridDrawer` has not.
+    this.tileOverlap = Number.MIN_VALUE;
   }
 
   override getTileBounds(level: number, x: number, y: number, isSource?: boolean): OpenSeadragon.Rect {
