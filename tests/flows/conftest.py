@@ -63,8 +63,6 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def viewer_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a run of one small slide leaves."""
-    if os.environ.get("FRONT_DEV"):
-        return Path(os.environ["FRONT_DEV"])
     return run_for_viewer(tmp_path_factory.mktemp("viewed"))
 
 
