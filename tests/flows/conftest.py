@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -12,7 +13,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.synthetic import write_synthetic_slide
+from tests.chromium import open_chromium
 from tests.flows.prefect_server import Prefect, running_server
+from tests.flows.viewed import Viewed, serving, viewed
+from tests.flows.viewed_run import run_for_viewer
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 
 @pytest.fixture(scope="session")
@@ -66,3 +73,31 @@ def results(tissue_crop: NDArray[np.uint8], tmp_path_factory: pytest.TempPathFac
     )
     assert done.exit_code == 3, done.output
     return folder / "results"
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """A real browser, open for one module."""
+    with open_chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session")
+def viewer_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a run of one small slide leaves."""
+    return run_for_viewer(tmp_path_factory.mktemp("viewed"))
+
+
+@pytest.fixture(scope="session")
+def viewer_url(viewer_results: Path) -> Iterator[str]:
+    """`histoloom view` on that run."""
+    with serving(viewer_results) as url:
+        yield url
+
+
+@pytest.fixture
+def viewer(chromium: Browser, viewer_url: str) -> Iterator[Viewed]:
+    """A page on that server; whatever a test does, the browser has nothing to complain of."""
+    with viewed(chromium, viewer_url) as page:
+        yield page
+        page.assert_quiet()

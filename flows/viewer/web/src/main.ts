@@ -1,0 +1,24 @@
+// Which page: `/` is the cohort, `/slide/<id>` a slide.
+
+import { cohortPage } from "./cohort/page";
+import { el } from "./dom";
+import { slidePage } from "./slide/page";
+import { applyTheme } from "./theme";
+import { trouble } from "./trouble";
+
+async function start(): Promise<void> {
+  applyTheme();
+  const root = document.getElementById("page");
+  if (root === null) return;
+  const slide = /^\/slide\/([^/]+)\/?$/.exec(location.pathname);
+  try {
+    if (slide?.[1] !== undefined) await slidePage(root, decodeURIComponent(slide[1]));
+    else await cohortPage(root);
+  } catch (error) {
+    root.replaceChildren(
+      el("main", { id: "main", class: "narrow" }, el("h1", {}, "Histoloom"), trouble(error), el("p", {}, el("a", { href: "/" }, "All slides"))),
+    );
+  }
+}
+
+void start();

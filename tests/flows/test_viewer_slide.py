@@ -1,0 +1,182 @@
+"""The slide page: found by mouse and by keys, kept in its address, told to those who cannot see it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.flows.viewed import Viewed
+from tests.flows.viewed_run import NAME
+
+
+@pytest.fixture(scope="module")
+def nucleus(viewer_results: Path) -> tuple[int, dict[str, Any]]:
+    """The row, from 1, and the columns of a nucleus well inside the slide."""
+    rows = pq.read_table(viewer_results / NAME / "nuclei.parquet").drop_columns(["geometry", "bbox"]).to_pylist()
+    inside = [
+        (index + 1, row)
+        for index, row in enumerate(rows)
+        if 60 < row["centroid_x_level0_px"] < 220 and 60 < row["centroid_y_level0_px"] < 240 and row["circularity"] > 0.6
+    ]
+    return inside[0]
+
+
+def centred(row: dict[str, Any]) -> dict[str, Any]:
+    return {"x": round(row["centroid_x_level0_px"], 2), "y": round(row["centroid_y_level0_px"], 2), "zoom": 4}
+
+
+def test_a_click_shows_the_row_of_the_nucleus(viewer: Viewed, nucleus: tuple[int, dict[str, Any]]) -> None:
+    number, row = nucleus
+    viewer.slide(NAME, **centred(row))
+    viewer.page.locator(".pane .openseadragon-canvas").click()
+    found = viewer.page.locator(".found table").first
+    found.wait_for()
+    assert f"row {number}" in found.inner_text()
+    assert f"{row['area_um2']:.3g}" in found.inner_text()
+    viewer.page.wait_for_url(re.compile(f"row={number}(&|$)"))
+    assert "Patch, idc-hybrid" in viewer.page.locator(".found").inner_text()
+
+
+def test_a_click_beside_says_so(viewer: Viewed) -> None:
+    viewer.slide(NAME, x=-40, y=-40, zoom=4)
+    viewer.page.locator(".pane .openseadragon-canvas").click()
+    viewer.page.get_by_text("Neither nucleus nor patch at this point.").first.wait_for()
+
+
+def test_the_pointer_is_told_in_um_and_level_0_px(viewer: Viewed) -> None:
+    viewer.slide(NAME, x=140, y=150, zoom=4)
+    box = viewer.page.locator(".pane").bounding_box()
+    assert box is not None
+    viewer.page.mouse.move(box["x"] + box["width"] / 2 + 40, box["y"] + box["height"] / 2 - 80)
+    told = viewer.page.locator(".place").inner_text()
+    assert "level-0 px 150.0, 130.0" in told
+    um = [float(value) for value in re.findall(r"([\d.]+) µm", told)]
+    mpp = viewer.page.evaluate(f"fetch('/api/slides/{NAME}').then(a => a.json()).then(s => s.mpp_level0)")
+    assert um == pytest.approx([150 * mpp, 130 * mpp], abs=0.06)
+
+
+def test_the_scale_bar_is_as_long_as_it_says(viewer: Viewed) -> None:
+    viewer.slide(NAME, x=140, y=150, zoom=3.3)
+    mpp = viewer.page.evaluate(f"fetch('/api/slides/{NAME}').then(a => a.json()).then(s => s.mpp_level0)")
+    bar = viewer.page.locator(".scalebar .bar").bounding_box()
+    said = float(viewer.page.locator(".scalebar").get_attribute("data-um") or "nan")
+    assert bar is not None
+    assert bar["width"] * mpp / 3.3 == pytest.approx(said, rel=0.02)
+
+
+SHOWN = {
+    "x": 120.5, "y": 99, "zoom": 2.75, "mode": "split", "left": "sr", "right": "image", "divider": 33.5,
+    "pixels": "squares", "layer": ["0.3,0,viridis,tissue", "0.5,0.25,magma,consistency"], "nuclei": "0.8,0.4,probability",
+}  # fmt: skip
+
+
+def test_a_permalink_leads_back_to_the_same_picture(viewer: Viewed) -> None:
+    viewer.slide(NAME, **SHOWN)
+    viewer.page.wait_for_timeout(400)
+    address, picture = viewer.page.url, viewer.pane()
+    for part in ("x=120.5", "zoom=2.75", "mode=split", "divider=33.5", "consistency", "tissue", "0.4%2Cprobability"):
+        assert part in address
+    viewer.page.goto("about:blank")
+    viewer.page.goto(address)
+    viewer.settle()
+    viewer.page.wait_for_timeout(400)
+    assert viewer.page.url == address
+    assert (viewer.pane() == picture).all()
+
+
+def test_what_controls_change_stands_in_the_address(viewer: Viewed) -> None:
+    viewer.slide(NAME)
+    page = viewer.page
+    page.get_by_label("Tissue", exact=True).check()
+    page.get_by_label("Opacity: Tissue").fill("0.8")
+    page.get_by_text("Split", exact=True).click()
+    page.get_by_label("Colour by: nuclei").select_option("probability")
+    page.wait_for_url(re.compile(r"mode=split.*layer=0\.8%2C0%2C\w+%2Ctissue.*probability"))
+    page.get_by_label("Nuclei (", exact=False).uncheck()
+    page.wait_for_url(re.compile("nuclei=off"))
+    viewer.settle()
+
+
+def test_everything_is_done_by_keys(viewer: Viewed, nucleus: tuple[int, dict[str, Any]]) -> None:
+    number, row = nucleus
+    viewer.slide(NAME, **centred(row))
+    page = viewer.page
+
+    def focus() -> str:
+        return str(page.evaluate("(document.activeElement.getAttribute('role') || document.activeElement.type || "
+                                 "document.activeElement.tagName) + ' ' + document.activeElement.textContent.slice(0, 30)"))  # fmt: skip
+
+    page.keyboard.press("Tab")
+    assert "Skip to the main part" in focus()
+    page.keyboard.press("Enter")
+    order: list[str] = []
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        order.append(focus())
+        if order[-1].startswith("application"):
+            break
+    assert order[-1].startswith("application"), order
+    page.keyboard.press("Enter")
+    page.locator(".found table").first.wait_for()
+    assert f"row {number}" in page.locator(".found").inner_text()
+    assert f"row {number}" in page.locator("#spoken").inner_text()
+    page.keyboard.press("Escape")
+    page.get_by_text("Click on a nucleus or a patch.").wait_for()
+
+    page.keyboard.press("m")
+    page.keyboard.press("Tab")
+    divider = page.get_by_role("separator")
+    assert divider.evaluate("element => element === document.activeElement")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("PageUp")
+    assert divider.get_attribute("aria-valuenow") == "59"
+    page.keyboard.press("Home")
+    assert divider.get_attribute("aria-valuenow") == "0"
+    page.keyboard.press("Shift+Tab")
+
+    before = re.search(r"px ([\d.-]+), ([\d.-]+)", page.locator(".place").inner_text())
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("+")
+    page.wait_for_timeout(1200)
+    after = re.search(r"px ([\d.-]+), ([\d.-]+)", page.locator(".place").inner_text())
+    assert before is not None
+    assert after is not None
+    assert float(after[1]) > float(before[1]) + 10
+    assert float(after[2]) == pytest.approx(float(before[2]), abs=0.2)
+    page.keyboard.press("n")
+    page.wait_for_url(re.compile("nuclei=off"))
+    page.keyboard.press("?")
+    assert page.get_by_role("dialog").is_visible()
+    page.keyboard.press("Escape")
+    assert not page.get_by_role("dialog").is_visible()
+
+
+def test_of_two_panes_each_leads_the_other(viewer: Viewed) -> None:
+    viewer.slide(NAME, x=140, y=150, zoom=3, mode="two", left="image", right="sr")
+    for index in (1, 0):
+        box = viewer.page.locator(".pane").nth(index).bounding_box()
+        assert box is not None
+        x, y = box["x"] + 200, box["y"] + 200
+        viewer.page.mouse.move(x, y)
+        viewer.page.mouse.down()
+        viewer.page.mouse.move(x + 60, y + 30, steps=6)
+        viewer.page.mouse.up()
+        viewer.page.wait_for_timeout(1500)
+        viewer.settle()
+    assert abs(viewer.pane(0).astype(int) - viewer.pane(1)).mean() < 20
+    place = re.search(r"x=([\d.-]+)&y=([\d.-]+)&zoom=([\d.]+)", viewer.page.url)
+    assert place is not None
+    assert float(place[3]) == pytest.approx(3)
+    assert float(place[1]) < 130
+
+
+def test_no_slide_of_that_name_is_said_in_words(viewer: Viewed) -> None:
+    viewer.page.goto(f"{viewer.base}/slide/nothing-of-that-name")
+    viewer.page.get_by_role("alert").wait_for()
+    viewer.page.get_by_role("link", name="All slides").click()
+    viewer.page.wait_for_selector("table.slides")
+    viewer.complaints[:] = [text for text in viewer.complaints if "404" not in text]

@@ -1,0 +1,102 @@
+"""Results served by the real server, and pages of the viewer in a real browser."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+WIDTH, HEIGHT = 1360, 850
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """The address of `histoloom view` on a folder, without the slash at its end."""
+    from flows.view_server import Address, listening
+    from pipeline.object_url import parse_place
+
+    with listening(parse_place(str(folder)), Address("127.0.0.1", 0)) as (server, listener, url):
+        thread = Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        try:
+            yield url.rstrip("/")
+        finally:
+            server.should_exit = True
+            thread.join(20)
+
+
+@dataclass
+class Viewed:
+    """A page, and everything that the browser complained of."""
+
+    page: Page
+    base: str
+    complaints: list[str]
+
+    def cohort(self) -> None:
+        """Open the page of the cohort."""
+        self.page.goto(f"{self.base}/")
+        self.page.wait_for_selector("table.slides tbody tr")
+
+    def slide(self, name: str, **shown: Any) -> None:
+        """Open a slide's page with what its address says, and wait until it is drawn."""
+        self.page.goto("about:blank")
+        hashed = f"#{urlencode(shown, doseq=True)}" if shown else ""
+        self.page.goto(f"{self.base}/slide/{quote(name, safe='')}{hashed}")
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until nothing is on its way and two frames look alike."""
+        self.page.wait_for_selector('.panes[aria-busy="false"]', timeout=60_000)
+        before = b""
+        for _ in range(50):
+            self.page.wait_for_timeout(150)
+            now = self.page.locator(".panes").screenshot()
+            if now == before and self.page.locator('.panes[aria-busy="false"]').count():
+                return
+            before = now
+        msg = "the picture does not settle"
+        raise AssertionError(msg)
+
+    def pane(self, index: int = 0) -> NDArray[np.uint8]:
+        """What a pane shows, (y, x, 3), without what lies over it."""
+        hide = "document.querySelectorAll('.scalebar, .overview, .divider').forEach(e => { e.style.visibility = 'hidden' })"
+        self.page.evaluate(hide)
+        picture = Image.open(io.BytesIO(self.page.locator(".pane").nth(index).screenshot()))
+        return np.asarray(picture.convert("RGB"))
+
+    def assert_quiet(self) -> None:
+        """Neither script errors nor breaches of the Content-Security-Policy, nor requests that failed."""
+        assert not self.complaints, "\n".join(self.complaints)
+
+
+@contextmanager
+def viewed(browser: Browser, base: str, scheme: str = "light") -> Iterator[Viewed]:
+    """A page of a fresh profile."""
+    context = browser.new_context(
+        viewport={"width": WIDTH, "height": HEIGHT},
+        color_scheme="dark" if scheme == "dark" else "light",
+        reduced_motion="reduce",
+        bypass_csp=False,
+    )
+    context.set_default_timeout(30_000)
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text) if message.type in {"error", "assert"} else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    try:
+        yield Viewed(page, base, complaints)
+    finally:
+        context.close()
