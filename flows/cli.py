@@ -14,9 +14,9 @@ import typer
 from flows.cli_doctor import doctor
 from flows.cli_evaluate import app as evaluate
 from flows.cli_export import app as export
-from flows.cli_view import view
 from flows.cli_run import run
 from flows.cli_status import status
+from flows.cli_view import view
 from flows.cli_watch import watch
 from flows.ending import ending, leave, write_any_name
 from flows.manner import AnywhereGroup, Manner, set_manner

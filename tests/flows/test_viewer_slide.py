@@ -20,7 +20,9 @@ def nucleus(viewer_results: Path) -> tuple[int, dict[str, Any]]:
     inside = [
         (index + 1, row)
         for index, row in enumerate(rows)
-        if 60 < row["centroid_x_level0_px"] < 220 and 60 < row["centroid_y_level0_px"] < 240 and row["circularity"] > 0.6
+        if 60 < row["centroid_x_level0_px"] < 220
+        and 60 < row["centroid_y_level0_px"] < 240
+        and row["circularity"] > 0.6
     ]
     return inside[0]
 
