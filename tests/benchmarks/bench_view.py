@@ -87,7 +87,16 @@ def random_nuclei(frame: Frame, count: int) -> Iterator[pa.Table]:
 @contextmanager
 def serving(root: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """The server as a process, and its port; it is gone when the block is left, however that is."""
-    command = [sys.executable, "-c", "from flows.cli import main; main()", "view", str(root), "--port", "0", "--no-open"]
+    command = [
+        sys.executable,
+        "-c",
+        "from flows.cli import main; main()",
+        "view",
+        str(root),
+        "--port",
+        "0",
+        "--no-open",
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
         assert process.stdout is not None
