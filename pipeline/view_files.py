@@ -101,7 +101,7 @@ class LocalFiles:
         """Folders, and links to folders that stay inside."""
         folder = self._inside(path) if path else self.root
         try:
-            names = os.listdir(folder)
+            names = [entry.name for entry in folder.iterdir()]
         except OSError:
             return []
         return sorted(name for name in names if self._is_folder(os.path.realpath(folder / name)))

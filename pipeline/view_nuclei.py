@@ -42,6 +42,9 @@ _CLASS_COLUMNS = ("class", "classification", "cell_type")
 _OUTLINES = ByteCache["_Group"](48 << 20)
 """Groups of rows read lately, of all slides."""
 
+# A group takes several times its size while it is read; who asks for the same meanwhile finds it read.
+_DECODING = Lock()
+
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -209,7 +212,11 @@ class NucleiView:
             starts = np.searchsorted(owner, np.arange(len(wkb) + 1))
             return _Group(starts, points), points.nbytes + starts.nbytes
 
-        return _OUTLINES.get((self._key, group), make)
+        kept = _OUTLINES.known((self._key, group))
+        if kept is not None:
+            return kept
+        with _DECODING:
+            return _OUTLINES.get((self._key, group), make)
 
 
 def _touching(boxes: NDArray[np.float32], view: View) -> NDArray[np.bool_]:

@@ -1,4 +1,6 @@
-"""A viewer's server over a slide of 100,000 x 100,000 px with a million nuclei: `python -m tests.benchmarks.bench_view`.
+"""A viewer's server over a slide of 100,000 x 100,000 px with a million nuclei.
+
+`python -m tests.benchmarks.bench_view [--side-px 100000] [--nuclei 1000000] [--folder KEPT]`
 
 The pyramid is real and whole, but one shard of tissue stands in for all: they are hard links to it. Nuclei are outlines
 of 24 corners at random places. The server is a process of its own; the client asks as a browser does, by six
@@ -192,7 +194,8 @@ def measure(root: Path, side_px: int) -> Iterator[dict[str, Any]]:
         seconds, each_ms = timed(lambda: browser.get_all(targets))
         yield {"figure": "tiles never seen", "tiles_per_s": round(len(targets) / seconds),
                "cpu_ms_a_tile": round(1000 * (cpu_s(process) - cpu) / len(targets), 1),
-               "median_ms": round(float(np.median(each_ms)), 1), "p95_ms": round(float(np.quantile(each_ms, 0.95)), 1)}  # fmt: skip
+               "median_ms": round(float(np.median(each_ms)), 1),
+               "p95_ms": round(float(np.quantile(each_ms, 0.95)), 1)}  # fmt: skip
         seconds, _ = timed(lambda: browser.get(f"/api/slides/large/nuclei?x0=0&y0=0&x1={side_px}&y1={side_px}&px=64"))
         yield {"figure": "all nuclei counted, first time", "s": round(seconds, 3)}
         seconds, _ = timed(lambda: browser.get(f"/api/slides/large/nuclei?x0=0&y0=0&x1={side_px}&y1={side_px}&px=64"))

@@ -1,6 +1,7 @@
 """Files below a folder, and nothing else; and what is kept of them in memory."""
 
 import os
+from functools import partial
 from pathlib import Path
 from threading import Thread
 
@@ -90,8 +91,12 @@ def test_what_was_used_last_is_kept_and_what_is_too_large_is_not() -> None:
 
 def test_threads_that_want_the_same_all_get_it() -> None:
     cache, seen = ByteCache[int](1000), list[int]()
-    threads = [Thread(target=lambda: seen.extend(cache.get(n % 7, lambda n=n: (n % 7, 300)) for n in range(500)))
-               for _ in range(8)]  # fmt: skip
+
+    def ask() -> None:
+        for number in range(500):
+            seen.append(cache.get(number % 7, partial(lambda key: (key, 300), number % 7)))
+
+    threads = [Thread(target=ask) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
