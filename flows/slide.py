@@ -221,7 +221,7 @@ def _look(slide: Slide, config: SlideConfig) -> tuple[TissueMask, Glance | None]
     return tissue, glance(picture, coarse, tissue.mask if config.tissue == "auto" else None)
 
 
-def _weave(recipe: Recipe, runner: StageRunner, seen: Glance | None, qc: QcMode) -> dict[str, Any]:
+def _weave(recipe: Recipe, runner: StageRunner, seen: Glance | None = None, qc: QcMode = "off") -> dict[str, Any]:
     """All stages, each reading what the ones before it wrote; return what they found."""
     from pipeline import gather
     from pipeline.density import DENSITY

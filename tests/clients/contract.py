@@ -17,6 +17,7 @@ from scipy.spatial import cKDTree
 from skimage.segmentation import expand_labels
 
 import flows.slide
+from flows.networks import ChosenNetworks
 from flows.progress import Quiet
 from flows.provenance import describe_run, identify
 from pipeline.config import SlideConfig
@@ -120,7 +121,7 @@ def finish_known_slide(root: Path, case: Case) -> KnownSlide:
             nuclei=Network("violet", Violet(), base.mpp / scale, 16, classes=VIOLET_CLASSES),
             classifiers=(Network("crowding", Crowding(), 4.0, field_px=20, classes=("few", "many")),),
         )  # fmt: skip
-        run = describe_run(slide.info, identify(path), recipe, SlideConfig())
+        run = describe_run(slide.info, identify(path), recipe, SlideConfig(), ChosenNetworks((), None, (), {}))
     plan = {"slide": {"sha256": "00"}, "settings": {"sr": "auto"}}
     begun = output.begin(plan)
     workspace = Workspace(output.partial, "known", SlideRef(path, None, "auto", case.read_mpp), case.ngff, begun)

@@ -37,7 +37,7 @@ def page(chromium: Browser, cohort: Path) -> Iterator[Viewed]:
 
 
 def names(page: Viewed) -> list[str]:
-    return [text.split("\n")[0] for text in page.page.locator("tbody th").all_inner_texts()]
+    return [text.split("\n")[0] for text in page.page.locator("table.slides tbody th").all_inner_texts()]
 
 
 def test_slides_are_sorted_searched_and_filtered(page: Viewed) -> None:

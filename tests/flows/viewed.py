@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, ConsoleMessage, Page, Response
 
 WIDTH, HEIGHT = 1360, 850
 
@@ -94,7 +94,18 @@ def viewed(browser: Browser, base: str, scheme: str = "light") -> Iterator[Viewe
     context.set_default_timeout(30_000)
     page = context.new_page()
     complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text) if message.type in {"error", "assert"} else None)
+
+    def hear(message: ConsoleMessage) -> None:
+        if message.type in {"error", "assert"} and not message.text.startswith("Failed to load resource"):
+            complaints.append(message.text)
+
+    def see(response: Response) -> None:
+        nothing_there = response.status == 404 and "/at?" in response.url
+        if response.status >= 400 and not nothing_there:
+            complaints.append(f"{response.status} {response.url}")
+
+    page.on("console", hear)
+    page.on("response", see)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     try:
         yield Viewed(page, base, complaints)

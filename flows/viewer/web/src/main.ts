@@ -6,8 +6,17 @@ import { slidePage } from "./slide/page";
 import { applyTheme } from "./theme";
 import { trouble } from "./trouble";
 
+/** The address's part behind `#` is the permalink's: the skip link moves the focus without it. */
+function mendSkipLink(): void {
+  document.querySelector(".skip")?.addEventListener("click", (event) => {
+    event.preventDefault();
+    document.getElementById("main")?.focus();
+  });
+}
+
 async function start(): Promise<void> {
   applyTheme();
+  mendSkipLink();
   const root = document.getElementById("page");
   if (root === null) return;
   const slide = /^\/slide\/([^/]+)\/?$/.exec(location.pathname);
