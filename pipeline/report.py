@@ -94,6 +94,7 @@ def write_slide_report(folder: Path, run: Mapping[str, Any]) -> Path:
         warnings=record.texts("warnings"),
         findings=findings(record),
         qc_figures=figures(record),
+        qc_mode=record.text("qc", "mode"),
         flags=found.stored("The map of flags", flags_picture),
         qc_pictures=found.stored("Layers of quality control", layer_pictures) or [],
         **_nuclei(found, record),
