@@ -14,7 +14,8 @@ from prefect import get_run_logger
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
 from flows.cohort import Cohort
-from pipeline.cohort import CohortRow, gather
+from pipeline.cohort import gather
+from pipeline.cohort_row import CohortRow
 from pipeline.object_url import Place
 from pipeline.output import SlideOutput
 from pipeline.small_picture import small_picture

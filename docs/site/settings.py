@@ -10,7 +10,7 @@ from typing import Any
 from docs.site.tables import cell, table
 from pipeline.budget_config import Budget
 from pipeline.cluster_config import KINDS, Cluster
-from pipeline.cohort import CohortRow
+from pipeline.cohort_row import CohortRow
 from pipeline.config import SlideConfig
 
 

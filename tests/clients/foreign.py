@@ -23,7 +23,7 @@ PACKAGES = {
 class Foreign(Protocol):
     """Runs a script of tests/clients/scripts/ in another environment; the fixture `foreign`."""
 
-    def __call__(self, environment: str, script: str, *arguments: str) -> Any:
+    def __call__(self, name: str, script: str, *arguments: str) -> Any:
         """What the script printed, which is JSON."""
 
 
@@ -33,7 +33,7 @@ def environment(name: str) -> Path:
     if not done.exists():
         subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
         install = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", PACKAGES[name]]
-        subprocess.run(install, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([str(word) for word in install], check=True, stdout=subprocess.DEVNULL)
         done.touch()
     return folder / "bin"
 
@@ -42,6 +42,6 @@ def run_script(name: str, script: str, *arguments: str) -> Any:
     """Run a script in an environment, away from the packages of this one."""
     command = [environment(name) / "python", HERE / "scripts" / script, *arguments]
     clean = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
-    done = subprocess.run(command, check=False, capture_output=True, text=True, env=clean, timeout=300)
+    done = subprocess.run([str(word) for word in command], check=False, capture_output=True, text=True, env=clean, timeout=300)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

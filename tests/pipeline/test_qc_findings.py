@@ -51,7 +51,7 @@ def test_invention_is_told_of(tmp_path: Path) -> None:
     base = Frame(400, 400, 0.5)
     frame = base.halved(2)
     store = SlideStore(tmp_path / "a.ome.zarr")
-    store.create_heatmap("qc/sr-consistency", Pyramid.over(frame), Heatmap(("rms",), base, end=0.1), 1024)
+    store.create_heatmap("qc/sr-consistency", Pyramid.over(frame), Heatmap(("rms",), end=0.1), 1024)
     layer = store.layer("qc/sr-consistency/0")
     assert invented_share(layer) is None
     values = np.full((*frame.shape, 1), 0.01, np.float32)
