@@ -30,7 +30,7 @@ def level0_of(shape: Sequence[int], zoom: float) -> tuple[NDArray[np.float64], N
     height, width = shape[:2]
     x = CENTRE[0] + (np.arange(width) + 0.5 - width / 2) / zoom
     y = CENTRE[1] + (np.arange(height) + 0.5 - height / 2) / zoom
-    return x, y
+    return np.asarray(x, np.float64), np.asarray(y, np.float64)
 
 
 def well_inside(places: NDArray[np.float64], px: float, zoom: float, size_px: int) -> NDArray[np.bool_]:

@@ -16,9 +16,7 @@ def run_for_viewer(root: Path) -> Path:
     from pipeline.schedule import Workforce
 
     config = CohortConfig(SlideConfig(tissue="all", device="cpu", precision="fp32", core_px=256))
-    (outcome,) = process_cohort(
-        Cohort((_slide(root),), root / "results", config), Workforce(processes=0), Quiet()
-    )
+    (outcome,) = process_cohort(Cohort((_slide(root),), root / "results", config), Workforce(processes=0), Quiet())
     assert outcome.error is None, outcome.error
     return root / "results"
 
