@@ -44,11 +44,11 @@ def main(results: Path, slide: str) -> None:
         page.cohort()
         page.page.wait_for_timeout(1000)
         save(page, "cohort")
-        page.slide(slide, **PLACE, nuclei="1,0,probability", layer="0.35,0.4,magma,heatmap:idc-hybrid:IDC")
-        page.page.locator(".pane .openseadragon-canvas").focus()
-        page.settle()
+        page.slide(slide, **PLACE, nuclei="1,0,class", layer="0.35,0.4,magma,heatmap:idc-hybrid:IDC")
         save(page, "slide")
-        page.slide(slide, **PLACE | {"x": 985, "y": 1190, "zoom": 4.5}, mode="split", right="sr", divider=50, nuclei="off")
+        page.slide(
+            slide, **PLACE | {"x": 985, "y": 1190, "zoom": 4.5}, mode="split", right="sr", divider=50, nuclei="off"
+        )
         page.page.wait_for_timeout(500)
         save(page, "split")
 

@@ -22,7 +22,7 @@ _open: list[Browser] = []
 
 
 def find_chromium() -> str:
-    """The browser's program: HISTOLOOM_CHROMIUM, else what the path has; skips when told to, fails where there is none."""
+    """HISTOLOOM_CHROMIUM, else what the path has; the test is skipped when told so, and fails where there is none."""
     if os.environ.get("HISTOLOOM_NO_BROWSER") == "1":
         pytest.skip("HISTOLOOM_NO_BROWSER=1: nothing is tried in a browser")
     told = os.environ.get("HISTOLOOM_CHROMIUM")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def pan(page: Viewed, seconds: float) -> list[float]:
             page.page.mouse.move(middle[0] + right, middle[1] + down, steps=20)
             page.page.mouse.up()
     frames = page.page.evaluate(_STOP)
-    return [after - before for before, after in zip(frames, frames[1:], strict=False)]
+    return [after - before for before, after in pairwise(frames)]
 
 
 def measure(results: Path, slide: str, nuclei: bool, zoom: float) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def test_the_page_needs_nothing_from_elsewhere_and_nothing_inline() -> None:
     for place in re.findall(r'(?:href|src)="([^"]*)"', page):
         assert place == "#main" or (STATIC / place.lstrip("/")).is_file(), place
     assert "<style" not in page
-    assert not re.search(r'\sstyle=|\son\w+=|<script>', page)
+    assert not re.search(r"\sstyle=|\son\w+=|<script>", page)
     assert "@import" not in (STATIC / "assets" / "viewer.css").read_text(encoding="utf-8")
 
 

@@ -72,8 +72,8 @@ class Viewed:
 
     def pane(self, index: int = 0) -> NDArray[np.uint8]:
         """What a pane shows, (y, x, 3), without what lies over it."""
-        hide = "document.querySelectorAll('.scalebar, .overview, .divider').forEach(e => { e.style.visibility = 'hidden' })"
-        self.page.evaluate(hide)
+        for over in self.page.locator(".scalebar, .overview, .divider").all():
+            over.evaluate("element => { element.style.visibility = 'hidden' }")
         picture = Image.open(io.BytesIO(self.page.locator(".pane").nth(index).screenshot()))
         return np.asarray(picture.convert("RGB"))
 

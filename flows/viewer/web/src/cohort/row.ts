@@ -69,7 +69,7 @@ function stages(slide: CohortSlide): HTMLElement {
 function flags(slide: CohortSlide): HTMLElement {
   const list = el("ul", { class: "flags" });
   for (const flag of slide.qc) {
-    list.append(el("li", { class: flag.severity }, el("span", { class: "unseen" }, `${flag.severity}: `), flag.text));
+    list.append(el("li", { class: `flag ${flag.severity === "warning" ? "warns" : ""}` }, el("span", { class: "unseen" }, `${flag.severity}: `), flag.text));
   }
   return list;
 }
