@@ -38,7 +38,7 @@ from tests.pipeline.qc_truth import (
 SLIDES = {
     "CMU-1": ("CMU-1-Small-Region.svs", None, Box(900, 500, 1600, 1300)),
     "BS9": ("BS9_HE2.tif", 0.25, Box(10800, 4400, 2200, 2600)),
-    "TCGA-CR": ("tcga-cr-7395-no-mpp.svs", 0.25, Box(400, 1200, 2200, 2400)),
+    "TCGA-CR": ("tcga-cr-7395-no-mpp.svs", 0.25, Box(300, 900, 2200, 2400)),
     "OS-1": ("OS-1-detail.ome.tif", None, None),
 }
 
