@@ -42,6 +42,8 @@ def run_script(name: str, script: str, *arguments: str) -> Any:
     """Run a script in an environment, away from the packages of this one."""
     command = [environment(name) / "python", HERE / "scripts" / script, *arguments]
     clean = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
-    done = subprocess.run([str(word) for word in command], check=False, capture_output=True, text=True, env=clean, timeout=300)
+    done = subprocess.run(
+        [str(word) for word in command], check=False, capture_output=True, text=True, env=clean, timeout=300
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
