@@ -21,7 +21,7 @@ from pipeline.record import Record
 from pipeline.view_files import BucketFiles, Files, LocalFiles, OutsideFolder, read_small
 from pipeline.view_slide import SlideView
 
-_OPEN_SLIDES = 12
+_OPEN_SLIDES = 4
 # How long what was seen is believed, in seconds: a look costs a folder's listing here, and requests there.
 _LOCAL_S, _REMOTE_S = 2.0, 20.0
 
