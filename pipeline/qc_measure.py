@@ -73,7 +73,7 @@ def _blurred(values: NDArray[np.float32], sigma_px: float) -> NDArray[np.float32
 
 
 def _squared(values: NDArray[np.float32]) -> NDArray[np.int64]:
-    return np.rint(values * values * np.float32(_STEPS)).astype(np.int64)
+    return np.asarray(np.rint(values * values * np.float32(_STEPS)), np.int64)
 
 
 def _inner(values: NDArray[Any], inner: tuple[slice, slice], step_px: int) -> NDArray[Any]:

@@ -67,7 +67,7 @@ Results = dict[str, tuple[Path, dict[str, Any]]]
 
 
 def patches(folder: Path) -> NDArray[np.float64]:
-    return pq.read_table(folder / "painted" / "patches.parquet")["y_level0_px"].to_numpy()
+    return np.asarray(pq.read_table(folder / "painted" / "patches.parquet")["y_level0_px"])
 
 
 def store(folder: Path) -> SlideStore:

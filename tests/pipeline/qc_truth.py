@@ -104,7 +104,7 @@ def inked(pixels: Pixels, where: Mask, pen: str, mpp: float) -> Pixels:
     uneven = 1 + 0.12 * uneven / max(float(uneven.std()), 1e-9)
     amount = ndimage.gaussian_filter(where.astype(np.float64), 4 / mpp) * uneven
     through = (np.array(PENS[pen]) / WHITE) ** amount[..., np.newaxis]
-    return np.clip(np.rint(pixels * through), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(pixels * through), 0, 255), np.uint8)
 
 
 def dusty(pixels: Pixels, mpp: float, count: int, seed: int = 0) -> tuple[Pixels, Mask]:

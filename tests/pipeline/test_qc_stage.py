@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -149,7 +150,8 @@ def test_the_label_image_is_valid_and_says_what_its_values_are(straight: tuple[W
     store = straight[0].store
     group = zarr.open_group(str(store.path), path=QC_LABELS, mode="r")
     assert type(open_ome_zarr(group)).__name__ == "ImageLabel"
-    described = group.attrs["ome"]["image-label"]  # type: ignore[index, call-overload]
+    attributes: Any = dict(group.attrs)
+    described = attributes["ome"]["image-label"]
     assert {entry["label-value"]: entry["code"] for entry in described["properties"]} == {
         entry.value: entry.code for entry in LEGEND
     }
