@@ -99,7 +99,7 @@ def field(data: Path) -> Pixels:
 @pytest.fixture(scope="module")
 def section(data: Path) -> Pixels:
     with open_slide(data / "wsi" / "tcga-cr-7395-no-mpp.svs", mpp=0.25) as slide:
-        pixels = slide.level(0).read(Box(600, 1400, 1600, 1600))
+        pixels = slide.level(0).read(Box(600, 1400, 1600, 1600)).copy()
     pixels[:, :120] = (242, 237, 241)  # bare glass, which tells what white is
     return pixels
 

@@ -150,7 +150,7 @@ def test_the_label_image_is_valid_and_says_what_its_values_are(straight: tuple[W
     store = straight[0].store
     group = zarr.open_group(str(store.path), path=QC_LABELS, mode="r")
     assert type(open_ome_zarr(group)).__name__ == "ImageLabel"
-    attributes: dict[str, Any] = dict(group.attrs)
+    attributes: Any = dict(group.attrs)
     described = attributes["ome"]["image-label"]
     assert {entry["label-value"]: entry["code"] for entry in described["properties"]} == {
         entry.value: entry.code for entry in LEGEND
