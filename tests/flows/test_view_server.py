@@ -9,12 +9,13 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from napari_ome_zarr._reader import napari_get_reader
 from typer.testing import CliRunner, Result
 
 from flows.cli import app
 from flows.view_guard import Policy
 from flows.view_server import is_loopback
-from tests.pipeline.finished_slide import make_slide
+from tests.pipeline.finished_slide import VIOLET, make_slide
 
 HISTOLOOM = [sys.executable, "-c", "from flows.cli import main; main()"]
 
@@ -23,7 +24,7 @@ def view(*arguments: object) -> Result:
     return CliRunner().invoke(app, ["view", *map(str, arguments), "--no-open"], catch_exceptions=False)
 
 
-def test_it_prints_where_to_look_and_ends_when_it_is_told(tmp_path: Path) -> None:
+def test_it_prints_where_to_look_shows_napari_the_store_and_ends_when_it_is_told(tmp_path: Path) -> None:
     make_slide(tmp_path, "slide")
     command = [*HISTOLOOM, "view", str(tmp_path), "--port", "0", "--no-open"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -33,6 +34,12 @@ def test_it_prints_where_to_look_and_ends_when_it_is_told(tmp_path: Path) -> Non
             assert url.startswith("http://127.0.0.1:")
             with urllib.request.urlopen(f"{url}api/cohort", timeout=30) as answer:
                 assert b'"slide"' in answer.read()
+            store = f"{url}files/slide/slide.ome.zarr"
+            reader = napari_get_reader(store)
+            assert reader is not None
+            (data, meta, kind), *_ = reader(store)
+            assert (kind, data[0].shape, meta["scale"]) == ("image", (3, 250, 300), [0.5, 0.5])
+            assert data[0][:, 60, 80].compute().tolist() == list(VIOLET)
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=30)
         finally:
