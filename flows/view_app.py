@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import mimetypes
+import re
 from collections.abc import Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,14 +15,13 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
-from flows.view_catalogue import Catalogue, UnknownSlide
+from flows.view_catalogue import Catalogue
 from flows.view_cohort import file_url, findings, summary
 from flows.view_guard import REPORT_CSP, STORE_PREFIX, Guard, Policy
 from flows.view_links import neuroglancer_link
 from flows.view_ranges import asked_range
-from pipeline.errors import HistoloomError, ResourceLost, StorageRefused, StoreError
+from pipeline.errors import HistoloomError, ResourceLost, StorageRefused
 from pipeline.output import is_result
-from pipeline.view_files import OutsideFolder
 from pipeline.view_nuclei import View
 from pipeline.view_slide import SlideView
 
@@ -32,6 +31,7 @@ _THREADS = 8
 _PIECE = 1 << 18
 _NO_CACHE = {"cache-control": "no-cache"}
 _FAR = 1e9
+_TILE = re.compile(r"(\d{1,2})/(\d{1,9})_(\d{1,9})", re.ASCII)
 
 Number = Annotated[float, Query(ge=-_FAR, le=_FAR, allow_inf_nan=False)]
 Scale = Annotated[float, Query(gt=0, le=_FAR, allow_inf_nan=False)]
@@ -39,7 +39,7 @@ Scale = Annotated[float, Query(gt=0, le=_FAR, allow_inf_nan=False)]
 
 def make_app(catalogue: Catalogue, policy: Policy) -> ASGIApp:
     """The application, behind its guard."""
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=_few_threads)
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, lifespan=_few_threads)
     _explain_errors(app)
     _add_pages(app)
     _add_slides(app, catalogue, policy)
@@ -118,10 +118,11 @@ def _add_slides(app: FastAPI, catalogue: Catalogue, policy: Policy) -> None:
         store = f"{request.url.scheme}://{host}{prefix}{file_url(slide, f'{view.name}.ome.zarr')}"
         return JSONResponse(_description(slide, view, catalogue, store), headers=_NO_CACHE)
 
-    @app.get("/api/slides/{slide}/tiles/{layer:path}/{level}/{column}_{row}")
-    def tile(slide: str, layer: str, level: int, column: int, row: int, request: Request, format: str = "") -> Response:
-        view = catalogue.slide(slide)
-        place = view.tiles.find(view.layers[layer], level, column, row) if layer in view.layers else None
+    @app.get("/api/slides/{slide}/tiles/{layer:path}/{level}/{tile}")
+    def tile(slide: str, layer: str, level: str, tile: str, request: Request, format: str = "") -> Response:
+        view, numbers = catalogue.slide(slide), _TILE.fullmatch(f"{level}/{tile}")
+        found = view.layers.get(layer)
+        place = view.tiles.find(found, *map(int, numbers.groups())) if found and numbers else None
         if place is None:
             raise HTTPException(404)
         kind: Any = "jpeg" if place.layer.kind == "rgb" and format != "png" else "png"

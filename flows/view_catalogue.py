@@ -7,6 +7,8 @@ import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any, Generic, TypeVar
@@ -30,6 +32,16 @@ class UnknownSlide(StoreError, LookupError):
     """There is no such slide."""
 
     __str__ = StoreError.__str__
+
+
+@dataclass(slots=True)
+class _Kept:
+    """A slide that was opened."""
+
+    view: SlideView
+    mark: tuple[str, Any]
+    seen: float
+    """When its mark was looked at."""
 
 
 class _Lately(Generic[Value]):
@@ -57,7 +69,7 @@ class Catalogue:
         seconds = _LOCAL_S if isinstance(self.files, LocalFiles) else _REMOTE_S
         self._folders = _Lately(self._look, seconds)
         self._rows = _Lately(self._read_rows, seconds)
-        self._open: OrderedDict[str, tuple[SlideView, Any, float]] = OrderedDict()
+        self._open: OrderedDict[str, _Kept] = OrderedDict()
         self._lock = Lock()
 
     @property
@@ -80,21 +92,30 @@ class Catalogue:
     def slide(self, slide: str) -> SlideView:
         """A slide, opened. Raises `UnknownSlide`; `StoreError` where there is nothing to see yet."""
         folder = self.folder(slide)
-        whole = not folder.startswith(".partial/")
-        mark: Any = (folder, self.files.stamp(f"{folder}/run.json") if isinstance(self.files, LocalFiles) else None)
-        now = time.monotonic()
         with self._lock:
             kept = self._open.get(slide)
-            if kept and kept[1] == mark and (whole or now - kept[2] < _LOCAL_S) and now - kept[2] < 60 * _REMOTE_S:
-                self._open.move_to_end(slide)
-                return kept[0]
+        mark = self._mark(folder, kept)
+        if kept is not None and kept.mark == mark:
+            return kept.view
         view = SlideView(self.files, folder, folder.rpartition("/")[2])
         with self._lock:
-            self._open[slide] = (view, mark, now)
+            self._open[slide] = _Kept(view, mark, time.monotonic())
             self._open.move_to_end(slide)
             while len(self._open) > _OPEN_SLIDES:
                 self._open.popitem(last=False)
         return view
+
+    def _mark(self, folder: str, kept: _Kept | None) -> tuple[str, Any]:
+        """What stays the same as long as an opened slide is still the one that lies there."""
+        now = time.monotonic()
+        if folder.startswith(".partial/"):
+            return folder, int(now / _LOCAL_S)
+        if kept is not None and not isinstance(self.files, LocalFiles) and now - kept.seen < _REMOTE_S:
+            return kept.mark
+        mark = folder, self.files.stamp(f"{folder}/run.json")
+        if kept is not None and kept.mark == mark:
+            kept.seen = now
+        return mark
 
     def _look(self) -> dict[str, str]:
         """Id to folder; whole results hide those that grow in their place."""
@@ -117,7 +138,8 @@ class Catalogue:
             with mirrored(self.place) as folder:
                 return _rows(LocalFiles(folder), published_states(self.place))
         assert isinstance(self.files, LocalFiles)
-        return _rows(self.files, slide_states(self.files.root))
+        inside = {*self.files.folders(""), *self.files.folders(".partial")}
+        return _rows(self.files, [state for state in slide_states(self.files.root) if state["slide"] in inside])
 
 
 def _files(place: Place) -> Files:
@@ -140,7 +162,7 @@ def _id(name: str) -> str:
 
 def _rows(files: LocalFiles, states: list[dict[str, Any]]) -> list[dict[str, Any]]:
     rows = []
-    for state in states:
+    for state in map(partial(_own, files), states):
         name = str(state["slide"])
         whole = Path(name).name == name and _stamped(files, f"{name}/run.json")
         folder = name if whole else f".partial/{name}"
@@ -148,6 +170,16 @@ def _rows(files: LocalFiles, states: list[dict[str, Any]]) -> list[dict[str, Any
         preview = bool(whole) and _stamped(files, f"{name}/preview.png")
         rows.append(cohort_row(_id(name), state, record, whole=bool(whole), preview=preview, files=files))
     return rows
+
+
+def _own(files: LocalFiles, state: dict[str, Any]) -> dict[str, Any]:
+    """How a slide is, without what was read through a link that leads elsewhere."""
+    folder = f".partial/{state['slide']}"
+    if not _stamped(files, f"{folder}/stages.json"):
+        state = {**state, "stages": []}
+    if state["state"] == "failed" and not _stamped(files, f"{folder}/failed.json"):
+        state = {**state, "what": "why it failed is a link that leads out of the folder", "cure": None}
+    return state
 
 
 def _stamped(files: LocalFiles, path: str) -> bool:

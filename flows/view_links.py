@@ -55,7 +55,7 @@ def _picture(layer: ViewLayer, store_url: str, visible: bool) -> dict[str, Any]:
 
 
 def _source(url: str, mpp: float, *, channels: bool) -> dict[str, Any]:
-    """Every picture begins at the slide's first corner: so says the matrix, whatever the store's translation is."""
+    """Where the store's own transforms place it; dimensions are named so that the layers share x and y."""
     metres = [mpp * 1e-6, "m"]
     dimensions: dict[str, Any] = {"c^": [1, ""]} if channels else {}
     return {"url": f"zarr://{url}", "transform": {"outputDimensions": {**dimensions, "y": metres, "x": metres}}}

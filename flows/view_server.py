@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Thread
-from typing import Any
+from typing import Any, ClassVar
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -33,7 +33,7 @@ _MOST_WAITING = 200
 class Impatient(H11Protocol):
     """Closes a connection whose request does not come, so that none is kept from others."""
 
-    _waiting: OrderedDict[Impatient, None] = OrderedDict()
+    _waiting: ClassVar[OrderedDict[Impatient, None]] = OrderedDict()
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:

@@ -162,6 +162,16 @@ class SlideStore:
         windows = (channel["window"] for channel in self._metadata(group)["omero"]["channels"])
         return [(float(window["start"]), float(window["end"])) for window in windows]
 
+    def legend(self, group: str) -> list[tuple[int, str, str]]:
+        """Value, title and colour (#rrggbb) of what a label image tells apart; empty where it does not say."""
+        described = self._metadata(group).get("image-label", {})
+        colours = {entry["label-value"]: entry["rgba"] for entry in described.get("colors", ())}
+        titles = {entry["label-value"]: entry for entry in described.get("properties", ())}
+        return [
+            (int(value), str(titles.get(value, {}).get("title", value)), "#" + bytes(colours[value][:3]).hex())
+            for value in sorted(colours)
+        ]
+
     def images(self, parent: str) -> list[str]:
         """The names of the images inside `parent` ('heatmaps', 'labels', 'qc'); none when it does not exist."""
         return [name for name in self._members(parent) if self.has(_join(parent, name))]

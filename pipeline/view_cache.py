@@ -24,15 +24,22 @@ class ByteCache(Generic[Value]):
         """What is kept."""
         return self._bytes
 
+    def known(self, key: Hashable) -> Value | None:
+        """The value of a key, where it is there."""
+        with self._lock:
+            if key not in self._values:
+                return None
+            self._values.move_to_end(key)
+            return self._values[key][0]
+
     def get(self, key: Hashable, make: Callable[[], tuple[Value, int]]) -> Value:
         """The value of a key; what `make` returns, with its size in bytes, where it is not there.
 
         Two threads that want the same at the same time may both make it: none waits for another's disk.
         """
-        with self._lock:
-            if key in self._values:
-                self._values.move_to_end(key)
-                return self._values[key][0]
+        kept = self.known(key)
+        if kept is not None:
+            return kept
         value, size = make()
         with self._lock:
             if size <= self._most_bytes:

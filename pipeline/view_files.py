@@ -1,7 +1,7 @@
 """The files below one folder, or one prefix of a bucket, to be read and never left.
 
-A path is relative, with slashes. Whatever it says, nothing outside the folder is opened: parts such as `..` are refused,
-and a symbolic link is followed only to where it stays inside.
+A path is relative, with slashes. Whatever it says, nothing outside the folder is opened: parts such as `..` are
+refused, and a symbolic link is followed only to where it stays inside.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import os
 import stat
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol
@@ -100,14 +99,15 @@ class LocalFiles:
 
     def folders(self, path: str) -> list[str]:
         """Folders, and links to folders that stay inside."""
-        found = []
-        with suppress(OSError):
-            folder = self._inside(path) if path else self.root
-            for entry in os.scandir(folder):
-                inside = os.path.realpath(entry.path)
-                if entry.is_dir() and self._holds(inside):
-                    found.append(entry.name)
-        return sorted(found)
+        folder = self._inside(path) if path else self.root
+        try:
+            names = [entry.name for entry in folder.iterdir()]
+        except OSError:
+            return []
+        return sorted(name for name in names if self._is_folder(os.path.realpath(folder / name)))
+
+    def _is_folder(self, real: str) -> bool:
+        return self._holds(real) and os.path.isdir(real)  # noqa: PTH112 - Path would be made for each of thousands
 
     def _inside(self, path: str) -> Path:
         real = os.path.realpath(self.root / plain_path(path))

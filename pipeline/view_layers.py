@@ -13,7 +13,7 @@ from pipeline.store import SlideStore
 TILE_PX = 512
 
 _HEAT_COLOURS = ("#3155d4", "#2fb5d3", "#f5e35b", "#f98e2b", "#c4161c")
-_MASK_COLOURS = ("#0f766e", "#b45309", "#7c3aed", "#be123c", "#1d4ed8", "#4d7c0f", "#a21caf", "#0e7490")
+_MASK_COLOUR = "#0f766e"
 _CONSISTENCY = "sr-consistency"
 _DENSITY = "nuclei-density"
 
@@ -94,12 +94,14 @@ def _masks(store: SlideStore) -> Iterator[ViewLayer]:
     for name in store.images("labels"):
         if name == "nuclei":
             continue  # drawn from their outlines
-        group, title = f"labels/{name}", _titled(name)
+        group, title, layer_id = f"labels/{name}", _titled(name), f"qc:{name}"
+        words = f"{title}: where the value is not 0."
         if name == "tissue":
-            words, layer_id = "Where tissue was found, and work was done.", "tissue"
-        else:
-            words, layer_id = f"{title}: where the value is not 0.", f"qc:{name}"
-        legend = ((1, title, _MASK_COLOURS[0]),)
+            layer_id, words = "tissue", "Where tissue was found, and work was done."
+        elif name == "qc":
+            layer_id, title, words = "qc", "Quality control", "What quality control flags; 0 where it flags nothing."
+        told = [(value, plain(entry), colour) for value, entry, colour in store.legend(group)]
+        legend = tuple(told) or ((1, title, _MASK_COLOUR),)
         yield ViewLayer(layer_id, "mask", title, group, store.pyramid(group).levels, words, legend=legend)
 
 

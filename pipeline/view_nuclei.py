@@ -42,6 +42,9 @@ _CLASS_COLUMNS = ("class", "classification", "cell_type")
 _OUTLINES = ByteCache["_Group"](48 << 20)
 """Groups of rows read lately, of all slides."""
 
+# A group takes several times its size while it is read; who asks for the same meanwhile finds it read.
+_DECODING = Lock()
+
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -163,7 +166,7 @@ class NucleiView:
         with self._table() as table:
             there = set(table.schema_arrow.names)
             wanted = ["bbox", "centroid_x_level0_px", "centroid_y_level0_px"]
-            wanted += [name for name in ("probability", self._class_column) if name in there]
+            wanted += [name for name in ("probability", self._class_column) if name is not None and name in there]
             for group in range(table.metadata.num_row_groups):
                 rows = table.read_row_group(group, columns=wanted, use_threads=False)
                 part = slice(int(self._first[group]), int(self._first[group + 1]))
@@ -196,7 +199,7 @@ class NucleiView:
             begin, counts = group.starts[inside], group.starts[inside + 1] - group.starts[inside]
             records["points"][chosen] = counts
             shift = np.concatenate([[0], np.cumsum(counts)[:-1]])
-            parts.append((group.points[np.arange(counts.sum()) + np.repeat(begin - shift, counts)] - origin))
+            parts.append(group.points[np.arange(counts.sum()) + np.repeat(begin - shift, counts)] - origin)
         points = np.concatenate(parts).astype("<f4") if parts else np.zeros((0, 2), "<f4")
         return _header(len(rows), len(points), 0, origin) + records.tobytes() + points.tobytes()
 
@@ -209,7 +212,11 @@ class NucleiView:
             starts = np.searchsorted(owner, np.arange(len(wkb) + 1))
             return _Group(starts, points), points.nbytes + starts.nbytes
 
-        return _OUTLINES.get((self._key, group), make)
+        kept = _OUTLINES.known((self._key, group))
+        if kept is not None:
+            return kept
+        with _DECODING:
+            return _OUTLINES.get((self._key, group), make)
 
 
 def _touching(boxes: NDArray[np.float32], view: View) -> NDArray[np.bool_]:
@@ -232,7 +239,7 @@ def _grid(index: _Index, view: View) -> bytes:
     first = np.floor(np.array([view.x0, view.y0]) / cell).astype(np.int64)
     nx, ny = (np.ceil(np.array([view.x1, view.y1]) / cell).astype(np.int64) - first).clip(1, _MOST_CELLS).tolist()
     x, y = index.centroids
-    low, high = first * cell, (first + [nx, ny]) * cell
+    low, high = first * cell, (first + np.array([nx, ny])) * cell
     inside = np.flatnonzero((y >= low[1]) & (y < high[1]) & (x >= low[0]) & (x < high[0]))
     columns = np.minimum((x[inside].astype(np.float64) / cell).astype(np.int64) - first[0], nx - 1)
     rows = np.minimum((y[inside].astype(np.float64) / cell).astype(np.int64) - first[1], ny - 1)
@@ -245,7 +252,8 @@ def _codes(column: pa.ChunkedArray, names: dict[str, int]) -> NDArray[np.uint8]:
     encoded = column.combine_chunks().dictionary_encode()
     known = [names.setdefault(plain(name), min(len(names), 255)) for name in encoded.dictionary.to_pylist()]
     indices = encoded.indices.fill_null(0).to_numpy(zero_copy_only=False)
-    return np.array(known or [0], np.uint8)[indices]
+    codes: NDArray[np.uint8] = np.array(known or [0], np.uint8)[indices]
+    return codes
 
 
 def _shown(value: Any) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from functools import cached_property
-from pathlib import Path
 from threading import Lock
 from typing import IO, Any
 
@@ -12,7 +11,7 @@ from pipeline.errors import StoreError
 from pipeline.geometry import Frame
 from pipeline.record import Record
 from pipeline.store import SlideStore
-from pipeline.view_files import BucketFiles, Files, LocalFiles, read_small
+from pipeline.view_files import BucketFiles, Files, LocalFiles, OutsideFolder, Stamp, read_small
 from pipeline.view_layers import ViewLayer, list_layers
 from pipeline.view_nuclei import NucleiView
 from pipeline.view_patches import PatchesView
@@ -39,7 +38,8 @@ class SlideView:
         self.record = Record(self._json("run.json") or self._json("begun.json") or {})
         self.store_path = f"{folder}/{name}.ome.zarr"
         self._store = self._open_store()
-        self.layers: dict[str, ViewLayer] = {layer.id: layer for layer in list_layers(self._store)}
+        listed = (layer for layer in list_layers(self._store) if self._lies_inside(layer.group))
+        self.layers: dict[str, ViewLayer] = {layer.id: layer for layer in listed}
         if "image" not in self.layers:
             msg = f"{name}: there is no image to look at yet"
             raise StoreError(msg, "Wait until the run has begun to read the slide, or run it again.")
@@ -60,6 +60,21 @@ class SlideView:
             self.files.stamp(f"{self.store_path}/{path}")
         return SlideStore(self.files.root / self.store_path)
 
+    def _lies_inside(self, group: str) -> bool:
+        """Whether no link leads from the store to a group elsewhere; links of levels are met by their tiles."""
+        try:
+            self.files.stamp("/".join(filter(None, (self.store_path, group, "zarr.json"))))
+        except OutsideFolder:
+            return False
+        return True
+
+    def _stamp(self, name: str) -> Stamp | None:
+        """What is known of a file of the slide; a link that leads elsewhere is none."""
+        try:
+            return self.files.stamp(f"{self.folder}/{name}")
+        except OutsideFolder:
+            return None
+
     def _json(self, name: str) -> dict[str, Any] | None:
         content = read_small(self.files, f"{self.folder}/{name}")
         try:
@@ -72,7 +87,7 @@ class SlideView:
     def nuclei(self) -> NucleiView | None:
         """The nuclei, where the table is there."""
         path = f"{self.folder}/nuclei.parquet"
-        stamp = self.files.stamp(path)
+        stamp = self._stamp("nuclei.parquet")
         if stamp is None:
             return None
         return NucleiView(lambda: self._table(path), f"{path}\n{stamp.tag}")
@@ -81,7 +96,7 @@ class SlideView:
     def patches(self) -> PatchesView | None:
         """The classified patches, where the table is there."""
         path = f"{self.folder}/patches.parquet"
-        return PatchesView(self._table(path)) if self.files.stamp(path) else None
+        return PatchesView(self._table(path)) if self._stamp("patches.parquet") else None
 
     def _table(self, path: str) -> IO[bytes]:
         opened = self.files.open(path)
@@ -94,8 +109,8 @@ class SlideView:
     def results(self) -> list[str]:
         """Files beside the store that are there, of those that a person takes away."""
         names = ("nuclei.parquet", "nuclei.geojson.gz", "patches.parquet", "run.json")
-        return [name for name in names if self.files.stamp(f"{self.folder}/{name}")]
+        return [name for name in names if self._stamp(name)]
 
     def has(self, name: str) -> bool:
         """Whether a file lies in the slide's folder."""
-        return self.files.stamp(f"{self.folder}/{name}") is not None
+        return self._stamp(name) is not None

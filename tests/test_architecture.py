@@ -66,8 +66,8 @@ def test_a_function_can_be_seen_at_once(path: Path) -> None:
     assert long_ones == {}
 
 
-def test_only_the_store_and_its_shards_know_zarr() -> None:
-    assert importers(MODULES, {"zarr"}) == {"pipeline/store.py", "pipeline/shards.py"}
+def test_only_the_stores_and_their_shards_know_zarr() -> None:
+    assert importers(MODULES, {"zarr"}) == {"pipeline/store.py", "pipeline/store_remote.py", "pipeline/shards.py"}
 
 
 def test_only_the_readers_know_slide_formats() -> None:

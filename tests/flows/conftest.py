@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
+from PIL import Image
 
 from pipeline.synthetic import write_synthetic_slide
 from tests.chromium import open_chromium
 from tests.flows.prefect_server import Prefect, running_server
 from tests.flows.viewed import Viewed, serving, viewed
-from tests.flows.viewed_run import run_for_viewer
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -53,6 +55,25 @@ def region(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return cut_region(data / "wsi" / "CMU-1-Small-Region.svs", REGION, path)
 
 
+@pytest.fixture(scope="session")
+def results(tissue_crop: NDArray[np.uint8], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a run leaves of two slides: `tissue`, super-resolved, segmented and classified, and one that failed."""
+    from typer.testing import CliRunner
+
+    from flows.cli import app
+
+    folder = tmp_path_factory.mktemp("viewed")
+    (folder / "slides").mkdir()
+    Image.fromarray(tissue_crop[100:400, 100:380]).save(folder / "slides" / "tissue.png")
+    (folder / "slides" / "broken.svs").write_bytes(b"no slide")
+    options = ["--mpp", "0.5", "--tissue", "all", "--core-px", "256", "--device", "cpu", "--precision", "fp32"]
+    done = CliRunner().invoke(
+        app, ["run", str(folder / "slides"), "--out", str(folder / "results"), *options], catch_exceptions=False
+    )
+    assert done.exit_code == 3, done.output
+    return folder / "results"
+
+
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """A real browser, open for one module."""
@@ -61,15 +82,9 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def viewer_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a run of one small slide leaves."""
-    return run_for_viewer(tmp_path_factory.mktemp("viewed"))
-
-
-@pytest.fixture(scope="session")
-def viewer_url(viewer_results: Path) -> Iterator[str]:
+def viewer_url(results: Path) -> Iterator[str]:
     """`histoloom view` on that run."""
-    with serving(viewer_results) as url:
+    with serving(results) as url:
         yield url
 
 
