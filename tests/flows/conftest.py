@@ -16,7 +16,6 @@ from pipeline.synthetic import write_synthetic_slide
 from tests.chromium import open_chromium
 from tests.flows.prefect_server import Prefect, running_server
 from tests.flows.viewed import Viewed, serving, viewed
-from tests.flows.viewed_run import run_for_viewer
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -83,15 +82,9 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def viewer_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a run of one small slide leaves."""
-    return run_for_viewer(tmp_path_factory.mktemp("viewed"))
-
-
-@pytest.fixture(scope="session")
-def viewer_url(viewer_results: Path) -> Iterator[str]:
+def viewer_url(results: Path) -> Iterator[str]:
     """`histoloom view` on that run."""
-    with serving(viewer_results) as url:
+    with serving(results) as url:
         yield url
 
 

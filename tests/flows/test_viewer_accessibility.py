@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.flows.viewed import viewed
-from tests.flows.viewed_run import NAME
+from tests.flows.viewed import NAME, viewed
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -13,16 +13,15 @@ import shapely
 from numpy.typing import NDArray
 
 from pipeline.store import Layer, SlideStore
-from tests.flows.viewed import Viewed
-from tests.flows.viewed_run import NAME
+from tests.flows.viewed import NAME, Viewed
 
 CENTRE = (140.0, 150.0)
 """x, y of the middle of the view, level-0 px."""
 
 
 @pytest.fixture(scope="module")
-def store(viewer_results: Path) -> SlideStore:
-    return SlideStore(viewer_results / NAME / f"{NAME}.ome.zarr")
+def store(results: Path) -> SlideStore:
+    return SlideStore(results / NAME / f"{NAME}.ome.zarr")
 
 
 def level0_of(shape: Sequence[int], zoom: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -133,14 +132,14 @@ def test_the_threshold_leaves_the_picture_bare(viewer: Viewed, store: SlideStore
 
 
 @pytest.mark.parametrize("zoom", [1.7, 3.3, 9.1])
-def test_outlines_lie_on_the_nuclei(viewer: Viewed, viewer_results: Path, zoom: float) -> None:
+def test_outlines_lie_on_the_nuclei(viewer: Viewed, results: Path, zoom: float) -> None:
     bare = show(viewer, zoom, pixels="")
     drawn = show(viewer, zoom, pixels="", nuclei="1,0,class")
     changed = np.argwhere(np.abs(bare.astype(int) - drawn).max(axis=-1) > 40)
     assert len(changed) > 100
     x, y = level0_of(bare.shape, zoom)
     points = shapely.points(x[changed[:, 1]], y[changed[:, 0]])
-    table = pq.read_table(viewer_results / NAME / "nuclei.parquet", columns=["geometry"])
+    table = pq.read_table(results / NAME / "nuclei.parquet", columns=["geometry"])
     rings = shapely.get_exterior_ring(shapely.from_wkb(table["geometry"].to_numpy()))
     lines = shapely.union_all(rings)
     assert shapely.distance(points, lines).max() * zoom <= 2.0, "something is drawn where no outline is"

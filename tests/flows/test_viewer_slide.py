@@ -9,14 +9,13 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from tests.flows.viewed import Viewed
-from tests.flows.viewed_run import NAME
+from tests.flows.viewed import NAME, Viewed
 
 
 @pytest.fixture(scope="module")
-def nucleus(viewer_results: Path) -> tuple[int, dict[str, Any]]:
+def nucleus(results: Path) -> tuple[int, dict[str, Any]]:
     """The row, from 1, and the columns of a nucleus well inside the slide."""
-    rows = pq.read_table(viewer_results / NAME / "nuclei.parquet").drop_columns(["geometry", "bbox"]).to_pylist()
+    rows = pq.read_table(results / NAME / "nuclei.parquet").drop_columns(["geometry", "bbox"]).to_pylist()
     for number, row in enumerate(rows, start=1):
         x, y = row["centroid_x_level0_px"], row["centroid_y_level0_px"]
         if 60 < x < 220 and 60 < y < 240 and row["circularity"] > 0.6:

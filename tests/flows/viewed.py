@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 1360, 850
 
+NAME = "tissue"
+"""The slide of the fixture `results`: 300 rows of 280 px at 0.5 um."""
+
 
 @contextmanager
 def serving(folder: Path) -> Iterator[str]:
