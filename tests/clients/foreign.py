@@ -23,7 +23,7 @@ PACKAGES = {
 class Foreign(Protocol):
     """Runs a script of tests/clients/scripts/ in another environment; the fixture `foreign`."""
 
-    def __call__(self, environment: str, script: str, *arguments: str) -> Any:
+    def __call__(self, name: str, script: str, *arguments: str) -> Any:
         """What the script printed, which is JSON."""
 
 
@@ -31,8 +31,8 @@ def environment(name: str) -> Path:
     """The folder of an environment's programs; it is made when it is not there."""
     folder, done = BUILD / name, BUILD / name / f".{PACKAGES[name]}"
     if not done.exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-        install = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", PACKAGES[name]]
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
+        install = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", PACKAGES[name]]
         subprocess.run(install, check=True, stdout=subprocess.DEVNULL)
         done.touch()
     return folder / "bin"
@@ -40,7 +40,7 @@ def environment(name: str) -> Path:
 
 def run_script(name: str, script: str, *arguments: str) -> Any:
     """Run a script in an environment, away from the packages of this one."""
-    command = [environment(name) / "python", HERE / "scripts" / script, *arguments]
+    command = [str(environment(name) / "python"), str(HERE / "scripts" / script), *arguments]
     clean = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     done = subprocess.run(command, check=False, capture_output=True, text=True, env=clean, timeout=300)
     assert done.returncode == 0, done.stderr

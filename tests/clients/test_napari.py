@@ -32,7 +32,7 @@ def opened(slide: KnownSlide, group: str, *, placed: bool) -> ViewerModel:
 def world_um(layer: Any, indices: Floats) -> Floats:
     """Where a layer puts indices of its finest level."""
     first, second = (np.array(layer.data_to_world(index)) for index in ((0, 0), (1, 1)))
-    return first + indices * (second - first)
+    return np.asarray(first + indices * (second - first))
 
 
 def shown_um(viewer: ViewerModel) -> dict[str, Floats]:

@@ -26,7 +26,7 @@ def test_every_image_is_valid(slide: KnownSlide) -> None:
 def test_ome_zarr_info_lists_images_labels_and_levels(known: Any, case: str) -> None:
     slide: KnownSlide = known(case)
     for group, frame in slide.image_groups.items():
-        command = [environment("ome-zarr") / "ome_zarr", "info", slide.store / group]
+        command = [str(environment("ome-zarr") / "ome_zarr"), "info", str(slide.store / group)]
         said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         assert f"(3, {frame.height}, {frame.width})" in said
         assert f"version: {slide.case.ngff}" in said
