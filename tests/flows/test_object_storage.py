@@ -132,6 +132,7 @@ def test_a_kill_in_mid_upload_is_mended_by_the_same_command(
     again = histoloom(*command(cohort, tmp_path, "--log-json"))
     assert again.exit_code == 0, again.stderr
     events = [json.loads(line)["event"] for line in again.stderr.splitlines()]
+    assert (events.pop(0), events.pop()) == ("run-started", "run-ended")
     assert events == ["slide-unchanged", "slide-published"]  # computed before the kill, sent now
     sent = [request for request in proxy.requests[before:] if request.startswith("PUT") and "ome.zarr" in request]
     assert len(sent) <= sum("ome.zarr" in name for name in holds(cohort)) - 7  # eight came, of which one may be a page
