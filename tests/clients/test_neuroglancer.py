@@ -44,7 +44,9 @@ def state(slide_05: KnownSlide, client: Any) -> Iterator[Any]:
     origin = "{0.scheme}://{0.netloc}".format(urlsplit(client.get_viewer_url()))
     with viewing(slide_05.folder.parent, origin) as url:
         link = httpx.get(f"{url}/api/slides/known").json()["links"]["neuroglancer"]
-        yield json.loads(unquote(link.partition("#!")[2]))
+        state = json.loads(unquote(link.partition("#!")[2]))
+        assert not any("matrix" in layer["source"]["transform"] for layer in state["layers"]), "the store says where"
+        yield state
 
 
 def look(page: Page, client: Any, state: Any) -> tuple[NDArray[np.uint8], Floats, float]:
