@@ -1,8 +1,8 @@
 """docs/pictures/report-slide.png and report-cohort.png: the pages as a browser shows them. Run by `make pictures`.
 
-    python docs/make_report_pictures.py RESULTS [OUT]
+    python docs/make_report_pictures.py [RESULTS [OUT]]
 
-RESULTS is what a run wrote; the slide shown is the first by name. Wants the extra `test` and a Chromium
+RESULTS is what a run wrote (`make demo`: results); the slide shown is the first by name. Wants the extra `test` and a Chromium
 (HISTOLOOM_CHROMIUM names it, else it is looked for on the path).
 """
 
@@ -17,6 +17,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
+RESULTS = Path(__file__).parents[1] / "results"
 PICTURES = Path(__file__).parent / "pictures"
 MOST_BYTES = 300 * 1024
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -52,6 +53,5 @@ def small(png: bytes) -> bytes:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) not in (2, 3):
-        sys.exit(__doc__)
-    main(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) == 3 else PICTURES)
+    given = [Path(argument) for argument in sys.argv[1:3]]
+    main(*given, *(RESULTS, PICTURES)[len(given) :])
