@@ -69,8 +69,9 @@ def folded(measures: NDArray[np.float32], judged: Mask, mpp: float) -> Mask:
         return judged
     dense, densest = np.quantile(density[judged], [0.75, 0.9])
     least = max(min(_FOLD_TO_DENSEST * densest, _FOLD_TO_DENSE * dense), _FOLD_LEAST_DENSITY)
-    smoothed = ndimage.median_filter(density, 3, mode="constant")
-    candidates = _without_specks(judged & (smoothed > least), _SMALLEST_FOLD_UM2, mpp)
+    heart = judged & (ndimage.median_filter(density, 3, mode="constant") > least)  # narrower than a fold is
+    whole = ndimage.binary_propagation(heart, np.ones((3, 3)), mask=heart | (judged & (density > least)))
+    candidates = _without_specks(whole, _SMALLEST_FOLD_UM2, mpp)
     labels, count = ndimage.label(candidates)
     if not count:
         return candidates
