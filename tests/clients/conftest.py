@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import cache
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.synthetic import Nuclei
+from tests.chromium import open_chromium
 from tests.clients.contract import (
     CASES,
     MOST_BIAS_PX,
@@ -83,18 +83,11 @@ def foreign() -> Foreign:
     return run_script
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """Headless Chromium that draws WebGL on the CPU."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="pip install 'histoloom[clients]'")
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("no Chromium here: apt install chromium")
-    flags = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=flags)
+    with open_chromium("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader") as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
