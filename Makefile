@@ -6,6 +6,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Test files at the same time. Each process keeps to one thread, so that they do not take each other's cores.
+AT_ONCE ?= 2
 
 .PHONY: install demo view test clients lint docs pictures clean
 
@@ -24,7 +26,7 @@ view: $(VENV)/.installed
 	$(BIN)/histoloom view results
 
 test: lint
-	$(BIN)/pytest -m "not slow and not clients"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow and not clients" --numprocesses $(AT_ONCE) --dist loadfile
 
 # Opens results in napari, Neuroglancer, Viv, QuBaLab, ome-zarr-py and SpatialData; wants Chromium, node and npm.
 clients: $(VENV)/.installed-clients
