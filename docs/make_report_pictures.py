@@ -2,8 +2,8 @@
 
     python docs/make_report_pictures.py [RESULTS [OUT]]
 
-RESULTS is what a run wrote (`make demo`: results); the slide shown is the first by name. Wants the extra `test` and a Chromium
-(HISTOLOOM_CHROMIUM names it, else it is looked for on the path).
+RESULTS is what a run wrote (`make demo`: results); the slide shown is the first by name. Wants the extra `test` and a
+Chromium (HISTOLOOM_CHROMIUM names it, else it is looked for on the path).
 """
 
 from __future__ import annotations
