@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import importlib
 import logging
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from shutil import which
 from typing import Any
 
@@ -61,7 +65,7 @@ def local_cluster(processes: int, threads: int) -> Any:
 
     # A machine that slept for minutes must not wake to a scheduler that takes its own workers for lost: a worker in
     # this process is never started again, and nannies see for themselves when one of the others dies.
-    with dask.config.set({"distributed.scheduler.worker-ttl": None}):
+    with dask.config.set({"distributed.scheduler.worker-ttl": None}), _ctrl_c_is_for_the_driver():
         return LocalCluster(
             n_workers=processes,
             processes=processes > 1,
@@ -70,6 +74,23 @@ def local_cluster(processes: int, threads: int) -> Any:
             memory_limit=0,  # memory is bounded by the batches in flight; dask's own pausing would only stall them
             silence_logs=logging.CRITICAL,  # what a batch raises is told once, in two lines, by the run
         )
+
+
+@contextmanager
+def _ctrl_c_is_for_the_driver() -> Iterator[None]:
+    """Let processes that are started in the block, or later by threads that are, never hear of Ctrl-C.
+
+    A terminal sends it to all of them at once; the driver hears it and ends them. Else each would die with a traceback.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # Python's own helper process lets signals through again where it is started
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _local(cluster: LocalProcesses) -> Any:

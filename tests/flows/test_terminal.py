@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
 import pytest
 from PIL import Image
 
@@ -215,3 +216,23 @@ def test_results_go_to_stdout_and_the_rest_elsewhere_without_control_codes(
         "histoloom_apart", str(out), str(errors), "--quiet", "run", str(picture), *LIGHTER, "--out", str(results)
     )
     assert (code, errors.read_text()) == (0, "")
+
+
+@pytest.mark.slow
+def test_worker_processes_end_with_the_run_and_without_a_word(person: Person, picture: Path, tmp_path: Path) -> None:
+    """A terminal sends Ctrl-C to them, too."""
+    workers: list[psutil.Process] = []
+
+    def stop(child: int, terminal: Terminal) -> None:
+        workers.extend(psutil.Process(child).children(recursive=True))
+        terminal.press(b"\x03")
+
+    run = ("run", picture, *LIGHT, "--workers", "2", "--out", tmp_path / "results")
+    code, terminal = person.runs(*run, until=in_stage("nuclei"), then=stop)
+    assert code == 130
+    assert len(workers) >= 2
+    shown = terminal.everything()
+    assert "stopped by Ctrl-C" in shown
+    assert "Traceback" not in shown
+    _, alive = psutil.wait_procs(workers, timeout=10)
+    assert alive == []
