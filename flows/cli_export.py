@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from flows.told import told_plainly
 
 app = typer.Typer(help="Write results in the formats of other programs.", no_args_is_help=True)
 
@@ -22,11 +23,7 @@ def spatialdata(
     out: Annotated[Path, typer.Option(help="The SpatialData store to write, NAME.zarr.")],
 ) -> None:
     """Pictures, labels, outlines and measurements of a slide as one SpatialData store."""
-    from pipeline.errors import HistoloomError
     from pipeline.spatialdata import export_spatialdata
 
-    try:
+    with told_plainly():
         print(export_spatialdata(slide, out))
-    except HistoloomError as error:
-        print(error, file=sys.stderr)
-        raise typer.Exit(2) from None

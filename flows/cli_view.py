@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import Annotated
 
 import typer
+
+from flows.told import told_plainly
 
 
 def view(
@@ -16,7 +19,7 @@ def view(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any that is free.")] = 8300,
     open_: Annotated[
-        bool | None, typer.Option("--open/--no-open", help="Open the browser. [where there is a screen]")
+        bool | None, typer.Option("--open/--no-open", help="Open the browser. Default: where there is a screen.")
     ] = None,
     token: Annotated[
         bool, typer.Option("--token", help="Ask for a token here too: for machines that others work on.")
@@ -30,7 +33,6 @@ def view(
 ) -> None:
     """Look at slides in the browser, also while a run is going on."""
     from flows.view_server import Address, serve
-    from pipeline.errors import HistoloomError
     from pipeline.object_url import parse_place
 
     def announce(url: str) -> None:
@@ -41,14 +43,9 @@ def view(
 
             webbrowser.open(url)
 
-    try:
+    with told_plainly(), suppress(KeyboardInterrupt):
         address = Address(host, port, token, tuple(allow_host or ()), tuple(allow_origin or ()))
         serve(parse_place(folder), address, announce)
-    except HistoloomError as error:
-        print(error, file=sys.stderr)
-        raise typer.Exit(2) from None
-    except KeyboardInterrupt:
-        pass
 
 
 def _has_screen() -> bool:
