@@ -138,7 +138,7 @@ def _line(row: CohortRow, folder: Path | None, *, pictured: bool) -> _Line:
     mpp = "–" if row.mpp is None else f"{row.mpp:.3g}"
     if row.super_resolved_mpp is not None:
         mpp += f" → {row.super_resolved_mpp:.3g}"
-    picture = _picture(folder / "preview.png") if pictured and folder else ""
+    picture = _picture(folder / "preview.png", link) if pictured and folder else ""
     cells = tuple(_cell(measure(row), form) for _, measure, form in _NUMBERS)
     return _Line(row, link, f"{_VIEWER}{link}" if link else "", picture, " ".join(kinds), mpp, cells)
 
@@ -149,10 +149,15 @@ def _cell(value: float | None, form: str) -> _Cell:
     return _Cell(f"{value:{form}}" if form else duration(value), repr(value))
 
 
-def _picture(path: Path) -> str:
-    """A preview as a small picture; empty where it cannot be read."""
+def _picture(path: Path, link: str) -> str:
+    """A preview as a small picture; nothing where it cannot be read.
+
+    An empty file stands for one that lies beside the page in a bucket, and was not fetched: it is linked.
+    """
     try:
         stat = path.stat()
+        if not stat.st_size:
+            return f"{link}/{path.name}"
         return _small(path, stat.st_mtime_ns, stat.st_size)
     except (OSError, ValueError, SyntaxError):  # Pillow says SyntaxError of broken PNG files
         return ""

@@ -40,7 +40,7 @@ def test_a_slide_with_nothing_but_classifiers_is_read_as_it_is(picture: Path, tm
     done = run(picture, tmp_path / "out")
     assert done["resolution"]["base"] == {"height": SIDE_PX, "width": SIDE_PX, "mpp": 1.0}
     assert done["resolution"]["base_from"] == "level 0"
-    assert done["warnings"] == []
+    assert not [warning for warning in done["warnings"] if "super-resolved" in warning or "interpolated" in warning]
     assert done["counts"]["patches"]["idc-hybrid"] == 25
 
 
