@@ -8,6 +8,7 @@ import resource
 import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -139,9 +140,14 @@ def _network(card: Card) -> dict[str, Any]:
 
 
 def environment() -> dict[str, Any]:
-    """Versions, and the most memory that this process held."""
+    """Versions, the time, and the most memory that this process held."""
     versions = {"python": platform.python_version()} | _versions(_PACKAGES)
-    return {"histoloom": versions.get("histoloom"), "versions": versions, "peak_rss_bytes": peak_rss_bytes()}
+    return {
+        "histoloom": versions.get("histoloom"),
+        "versions": versions,
+        "peak_rss_bytes": peak_rss_bytes(),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
 
 
 def peak_rss_bytes() -> int:

@@ -137,7 +137,7 @@ class Workers:
         client, self._client = self._client, None
         try:
             if client is not None:
-                with suppress(OSError):  # a scheduler that is gone says no goodbye
+                with suppress(OSError, RuntimeError):  # a scheduler that is gone says no goodbye, one anew no welcome
                     client.close(timeout=_GOODBYE_S)
             self._stack.close()
         except TimeoutError as slow:  # a busy machine; the work is committed, so nothing is lost but a process's end

@@ -76,3 +76,5 @@ def be_run_on(path: str, columns: int, lines: int) -> None:
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
     for stream in range(3):
         os.dup2(terminal, stream)
+    for said in ("COLUMNS", "LINES"):  # of the terminal that the tests were started in, and believed before this one
+        os.environ.pop(said, None)
