@@ -24,11 +24,7 @@ def cautions(recipe: Recipe, config: SlideConfig, networks: ChosenNetworks) -> l
         *_resolution(recipe, config),
         *_super_resolution(recipe, config.sr_blend),
         *(line for card in networks.classifiers for line in _classifier(card)),
-        *(
-            f"{card.name}: the licence of its weights is {card.licence}"
-            for card in networks.cards
-            if _RESTRICTED.search(card.licence)
-        ),
+        *(_licence(card) for card in networks.cards if _RESTRICTED.search(card.licence)),
     ]
 
 

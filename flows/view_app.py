@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from flows.view_catalogue import Catalogue
-from flows.view_cohort import file_url, findings, summary
+from flows.view_cohort import file_url, summary, warnings
 from flows.view_guard import REPORT_CSP, STORE_PREFIX, Guard, Policy
 from flows.view_links import neuroglancer_link
 from flows.view_ranges import asked_range
@@ -148,7 +148,7 @@ def _description(slide: str, view: SlideView, catalogue: Catalogue, store: str) 
         "layers": [layer.as_dict(view.level0) for layer in view.layers.values()],
         "nuclei": found,
         "patches": judged,
-        "warnings": [finding["text"] for finding in findings(view.record)],
+        "warnings": warnings(view.record),
         "summary": summary(view.record),
         "links": {
             "report": file_url(slide, "report.html") if view.has("report.html") else None,

@@ -53,13 +53,17 @@ def cohort_row(
 
 
 def findings(record: Record) -> list[dict[str, str]]:
-    """What quality control says of a slide, and what a reader of its results has to know."""
+    """What quality control says of a slide."""
     found = []
     for entry in record.records("qc", "findings"):
         severity = "warning" if entry.text("severity") == "warning" else "note"
         found.append({"code": entry.text("code"), "text": entry.text("text"), "severity": severity})
-    found += [{"code": "warning", "text": text, "severity": "note"} for text in record.texts("warnings")]
     return found
+
+
+def warnings(record: Record) -> list[str]:
+    """What a reader of a slide's results has to know, quality first."""
+    return [*(finding["text"] for finding in findings(record)), *record.texts("warnings")]
 
 
 def summary(record: Record) -> dict[str, str]:

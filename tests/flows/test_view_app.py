@@ -65,7 +65,10 @@ def test_the_cohort_has_a_row_for_every_slide_and_says_how_it_is(viewer: Viewer)
     assert rows["tissue"]["nuclei"] > 3
     assert rows["tissue"]["width_um"] == 140.0
     assert rows["tissue"]["sr_scale"] == 2
-    assert any("estimated" in finding["text"] for finding in rows["tissue"]["qc"])
+    run = json.loads(viewer.ask("/files/tissue/run.json").body)
+    assert [finding["text"] for finding in rows["tissue"]["qc"]] == [one["text"] for one in run["qc"]["findings"]]
+    about = viewer.ask(slide_url("tissue")).json()
+    assert any("estimated" in text for text in about["warnings"])
     assert viewer.ask(rows[ODD]["report"]).status == 404  # which that slide has not
     assert picture(viewer.ask(rows["tissue"]["preview"]).body).ndim == 3
 

@@ -43,9 +43,19 @@ export function linksList(slide: Slide): HTMLElement {
   return list;
 }
 
+/** What is seen at once; the rest of the words would push the layers out of sight. */
+const SHOWN_AT_ONCE = 3;
+
 export function warningsNote(warnings: readonly string[]): HTMLElement | null {
   if (warnings.length === 0) return null;
+  const note = el("div", { class: "note", role: "note", "aria-label": "To keep in mind" }, bullets(warnings.slice(0, SHOWN_AT_ONCE)));
+  const more = warnings.slice(SHOWN_AT_ONCE);
+  if (more.length > 0) note.append(el("details", {}, el("summary", {}, `${more.length} more`), bullets(more)));
+  return note;
+}
+
+function bullets(lines: readonly string[]): HTMLElement {
   const list = el("ul");
-  for (const warning of warnings) list.append(el("li", {}, warning));
-  return el("div", { class: "note", role: "note", "aria-label": "To keep in mind" }, list);
+  for (const line of lines) list.append(el("li", {}, line));
+  return list;
 }
