@@ -8,6 +8,7 @@ from typing import Any
 
 from models.card import Card, join_cards
 from models.shelf import list_bundles, read_card
+from pipeline.at_work import batches_at_work
 from pipeline.config import SlideConfig
 from pipeline.errors import CannotFeed, ConfigError, WorkerDiffers
 from pipeline.stage import Network
@@ -37,8 +38,9 @@ class BundleLoader:
                     msg, "Install the same bundles on every worker and run the command again; it goes on."
                 )
         if len(self.bundles) == 1:
-            return load_predictor(self.bundles[0], self.device, self.precision, self.blend, self.views)
-        return load_cascade(self.bundles, self.device, self.precision, self.blend)
+            (bundle,) = self.bundles
+            return load_predictor(bundle, self.device, self.precision, self.blend, self.views, batches_at_work)
+        return load_cascade(self.bundles, self.device, self.precision, self.blend, batches_at_work)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 
 # Raised when a change of the code changes results; tiles computed before it are not mixed with tiles after it.
-NUMERICS = 5
+NUMERICS = 6
 
 _PACKAGES = (
     "histoloom", "torch", "numpy", "zarr", "zarrs", "dask", "scikit-image", "shapely", "tiffslide", "openslide-python",

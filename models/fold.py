@@ -7,6 +7,7 @@
 - The last upsampling and the tail: a convolution behind `PixelShuffle(2)` equals a convolution of half the reach in
   front of it, with four times the channels on either side. The shuffle then moves 3 channels instead of 64, and the
   tail fills the vector registers that 3 output channels leave empty.
+- Padding of an even sum is the convolution's own; one that is uneven becomes even where the kernel gets a rim of zeros.
 - A 1 x 1 convolution to a few channels becomes a 3 x 3 one with a ring of zeros: oneDNN adds up the former in an order
   that depends on the number of threads, the latter not, and it costs one or two percent of a U-Net.
 """
@@ -24,6 +25,7 @@ from torch.nn.utils import parametrize
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from models.edsr_ise import EdsrIse
+from models.efficientnet_lite import SameConvolution
 from models.squeeze import SqueezeExcitation
 from models.super_resolution import SuperResolver
 from models.wide_activation import WideActivation
@@ -40,6 +42,7 @@ def fold(network: _Network) -> _Network:
         _fold_normalisation(module)
         _fold_gates(module)
         _fold_slopes(module)
+        _fold_padding(module)
         _fold_narrow(module)
     if isinstance(folded, SuperResolver | WideActivation | EdsrIse):
         _fold_shuffle(folded)
@@ -89,6 +92,22 @@ def _fold_slopes(parent: nn.Module) -> None:
     for name, activation in parent.named_children():
         if isinstance(activation, nn.PReLU) and activation.num_parameters == 1:
             setattr(parent, name, nn.LeakyReLU(float(activation.weight), inplace=True))
+
+
+def _fold_padding(parent: nn.Module) -> None:
+    """Put a convolution that pads by itself in place of one that has its input padded, which copies it."""
+    for name, same in parent.named_children():
+        if isinstance(same, SameConvolution):
+            before, after = same.around[:2]
+            uneven = after - before  # 0, or 1 where the stride is even
+            kernel = same.kernel_size[0] + uneven
+            plain = nn.Conv2d(
+                same.in_channels, same.out_channels, kernel, same.stride, padding=after, groups=same.groups
+            )
+            weight = functional.pad(same.weight, (uneven, 0, uneven, 0))
+            plain.weight = nn.Parameter(weight, requires_grad=False)
+            plain.bias = same.bias
+            setattr(parent, name, plain)
 
 
 def _fold_narrow(parent: nn.Module) -> None:

@@ -4,13 +4,15 @@
     enlarged = predict(tiles)             # (n, y, x, 3) uint8 -> (n, 2y, 2x, 3) uint8
 
 The same tile gives the same bytes whatever other tiles come with it: dense networks see one tile at a time, classifiers
-always see batches of one size, the last one filled up. Several threads may call one predictor; a lock lets one compute.
+always see batches of one size, the last one filled up. Several threads may call one predictor: on a CPU they compute at
+the same time, each with its share of the cores; a GPU computes for one at a time.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Literal, cast
@@ -22,9 +24,11 @@ from torch import Tensor, nn
 
 from models.bundle import load_network
 from models.card import Card, join_cards
+from models.cores import Cores, Sharing
 from models.device import choose_device
 from models.errors import BundleError, DeviceError
 from models.fold import fold
+from models.fuse import fuse
 from models.nuclei_channels import count_classes
 from models.shelf import read_card
 from models.views import MIRRORED, average_views
@@ -39,7 +43,13 @@ class Predictor:
     """One bundle's network on one device."""
 
     def __init__(
-        self, card: Card, network: nn.Module, device: torch.device, precision: Precision, views: int = 1
+        self,
+        card: Card,
+        network: nn.Module,
+        device: torch.device,
+        precision: Precision,
+        views: int = 1,
+        sharing: Sharing | None = None,
     ) -> None:
         if views not in MIRRORED or (views > 1 and card.task != "nuclei"):
             cure = f"Nuclei networks look at {', '.join(map(str, MIRRORED))} views, others at one."
@@ -52,8 +62,9 @@ class Predictor:
         self.precision: Precision = precision
         self._views = views
         dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-        self._network = fold(network).to(device, dtype)
-        self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in torch's own types
+        folded = fold(network).to(device, dtype)
+        folded.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in torch's own types
+        self._network = fuse(folded) if device.type == "cpu" else folded
         self._device = device
         if device.type == "cuda":
             _fix_kernels()
@@ -61,7 +72,8 @@ class Predictor:
             torch.tensor(values, device=device).view(1, 3, 1, 1)
             for values in (card.normalisation.mean, card.normalisation.std)
         )
-        self._lock = threading.Lock()
+        self._turn: AbstractContextManager[object] = threading.Lock() if device.type == "cuda" else nullcontext()
+        self._cores = Cores(sharing) if sharing and device.type == "cpu" else None
         self._at_once = 1 if card.task != "classification" else _classified_at_once(device)
 
     @property
@@ -96,7 +108,9 @@ class Predictor:
         self._check(tiles)
         results = np.empty(self._result_shape(tiles), np.uint8 if self.card.scale else np.float32)
         start = 0
-        with self._lock, torch.inference_mode():
+        if self._cores:
+            self._cores.take()
+        with self._turn, torch.inference_mode():
             while start < len(tiles):
                 chunk = tiles[start : start + self._at_once]
                 output = self._attempt(chunk)
@@ -193,7 +207,12 @@ class Cascade:
 
 
 def load_predictor(
-    bundle: str | Path, device: str = "auto", precision: str = "auto", blend: float = 0.0, views: int = 1
+    bundle: str | Path,
+    device: str = "auto",
+    precision: str = "auto",
+    blend: float = 0.0,
+    views: int = 1,
+    sharing: Sharing | None = None,
 ) -> Predictor:
     """Return a bundle's network, ready on a device. What travels to workers is `functools.partial` of this.
 
@@ -209,6 +228,8 @@ def load_predictor(
         Share of the second weights of a super-resolver (`models.bundle.load_network`).
     views
         Mirrored views of each tile that a nuclei network answers from: 1, 2 or 4 (`models.views`).
+    sharing
+        Where several threads call it: says how many share the cores just now. Else a call takes what torch gives it.
 
     Raises
     ------
@@ -219,14 +240,20 @@ def load_predictor(
     """
     place = choose_device(device)
     network = load_network(bundle, blend)
-    return Predictor(read_card(bundle), network, place, _choose_precision(precision, place), views)
+    return Predictor(read_card(bundle), network, place, _choose_precision(precision, place), views, sharing)
 
 
 def load_cascade(
-    bundles: Sequence[str | Path], device: str = "auto", precision: str = "auto", blend: float = 0.0
+    bundles: Sequence[str | Path],
+    device: str = "auto",
+    precision: str = "auto",
+    blend: float = 0.0,
+    sharing: Sharing | None = None,
 ) -> Cascade:
     """Return several super-resolution networks, one behind the other; the same bundle may come twice."""
-    loaded = {bundle: load_predictor(bundle, device, precision, blend) for bundle in dict.fromkeys(bundles)}
+    loaded = {
+        bundle: load_predictor(bundle, device, precision, blend, sharing=sharing) for bundle in dict.fromkeys(bundles)
+    }
     return Cascade([loaded[bundle] for bundle in bundles])
 
 

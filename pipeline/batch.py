@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
+from pipeline.allocator import keep_freed_memory
+from pipeline.at_work import one_more_batch
 from pipeline.durable import synced_together
 from pipeline.grid import Tile
 from pipeline.stage import Stage
@@ -43,7 +45,8 @@ class BatchDone:
 def run_batch(job: Job, batch: Batch) -> BatchDone:
     """Do a batch where the pixels are, then commit it: the one function that runs on workers."""
     start = time.perf_counter()
-    with job.workspace.writing(), started() as watch:
+    keep_freed_memory()
+    with job.workspace.writing(), one_more_batch(), started() as watch:
         with synced_together():  # pixels for good, then the mark that says so
             rows = job.stage.run(batch.tiles, job.workspace)
             computed = time.perf_counter()

@@ -82,9 +82,9 @@ class Estimate:
     disk_bytes: int
     """Results and what is beside them until they are whole."""
     process_bytes: int
-    """Of memory, a process before its batches: libraries, weights, one pass of the hungriest network."""
+    """Of memory, a process before its batches: libraries, weights."""
     batch_bytes: int
-    """Of memory, a batch of the hungriest stage."""
+    """Of memory, a batch of the hungriest stage; on CPUs with a pass of the hungriest network, as each has its own."""
     vram_bytes: int
     """Of one GPU; 0 where none is used."""
     seconds: float
@@ -108,8 +108,8 @@ def estimate(recipe: Recipe, tissue: TissueMask, needs: Mapping[str, NetworkNeed
     on_device = max(passes, default=0.0)
     return Estimate(
         disk_bytes=int(_disk(recipe, tissue)),
-        process_bytes=int(process + (0 if machine.cuda else _PASS_OVERHEAD * on_device)),
-        batch_bytes=int(max(_batches(recipe))),
+        process_bytes=int(process),
+        batch_bytes=int(max(_batches(recipe)) + (0 if machine.cuda else _PASS_OVERHEAD * on_device)),
         vram_bytes=int(_CUDA_BYTES + weights + _CUDA_OVERHEAD * on_device) if machine.cuda and networks else 0,
         seconds=_seconds(recipe, tissue, needs, machine),
     )

@@ -11,11 +11,15 @@ from multiprocessing import resource_tracker
 from shutil import which
 from typing import Any
 
+from pipeline.allocator import ENVIRONMENT, keep_freed_memory
 from pipeline.cluster_config import Cluster, CudaProcesses, KubernetesPods, LocalProcesses, SlurmJobs
 from pipeline.errors import ConfigError, WorkersLost
 
 # Any free port: another run may go on on this machine.
 _DASHBOARD = ":0"
+
+# What dask sets before it starts a process. Its own has malloc give back freed memory at once, and one core a process.
+_ENVIRONMENT = "distributed.nanny.pre-spawn-environ"
 
 _LIBRARIES = {"cuda": "dask_cuda", "slurm": "dask_jobqueue", "kubernetes": "dask_kubernetes.operator"}
 
@@ -65,7 +69,10 @@ def local_cluster(processes: int, threads: int) -> Any:
 
     # A machine that slept for minutes must not wake to a scheduler that takes its own workers for lost: a worker in
     # this process is never started again, and nannies see for themselves when one of the others dies.
-    with dask.config.set({"distributed.scheduler.worker-ttl": None}), _ctrl_c_is_for_the_driver():
+    environment = dask.config.get(_ENVIRONMENT) | ENVIRONMENT | {"OMP_NUM_THREADS": threads}
+    options = {"distributed.scheduler.worker-ttl": None, _ENVIRONMENT: environment}
+    keep_freed_memory()
+    with dask.config.set(options), _ctrl_c_is_for_the_driver():
         return LocalCluster(
             n_workers=processes,
             processes=processes > 1,
@@ -132,7 +139,8 @@ def slurm_options(cluster: SlurmJobs) -> dict[str, Any]:
         "log_directory": cluster.log_directory,
         "job_name": "histoloom",
         "job_extra_directives": list(cluster.directives),
-        "job_script_prologue": [f"export OMP_NUM_THREADS={_threads_below(cluster)}", *cluster.prologue],
+        "job_script_prologue": [f"export {name}={value}" for name, value in _environment(cluster).items()]
+        + list(cluster.prologue),
         # The last of an option that comes twice counts. SLURM holds the memory limit; dask would only pause before it.
         "worker_extra_args": ["--nthreads", str(cluster.threads), "--memory-limit", "0"],
         "scheduler_options": {"dashboard_address": _DASHBOARD},
@@ -154,7 +162,7 @@ def kubernetes_spec(cluster: KubernetesPods) -> dict[str, Any]:
         name=cluster.name,
         image=cluster.image,
         n_workers=cluster.workers,
-        env={"OMP_NUM_THREADS": str(_threads_below(cluster)), **cluster.env},
+        env=_environment(cluster) | dict(cluster.env),
         worker_command=["dask", "worker", "--nthreads", str(cluster.threads), "--memory-limit", "0"],
         scheduler_service_type="ClusterIP",
     )
@@ -167,9 +175,9 @@ def kubernetes_spec(cluster: KubernetesPods) -> dict[str, Any]:
     return spec
 
 
-def _threads_below(cluster: SlurmJobs | KubernetesPods) -> int:
-    """Threads that the network of each batch may use: all together as many as there are cores."""
-    return max(1, cluster.cores // cluster.threads)
+def _environment(cluster: SlurmJobs | KubernetesPods) -> dict[str, str]:
+    """What a worker is started with: batches share its cores among themselves, and it keeps the memory that it has."""
+    return {"OMP_NUM_THREADS": str(cluster.cores), **ENVIRONMENT}
 
 
 def _import(module: str, cluster: Cluster) -> Any:

@@ -73,7 +73,7 @@ def test_memory_of_a_gpu_is_asked_for_only_where_one_is() -> None:
     on_cpu = estimate(recipe, everything, NEEDS, MACHINE)
     assert on_cpu.vram_bytes == 0
     assert on_cuda.vram_bytes > 1.3 * 600 * 1024**2
-    assert on_cuda.process_bytes < on_cpu.process_bytes
+    assert on_cuda.batch_bytes < on_cpu.batch_bytes
 
 
 ESTIMATE = Estimate(disk_bytes=GIB, process_bytes=GIB, batch_bytes=GIB // 2, vram_bytes=0, seconds=1.0)

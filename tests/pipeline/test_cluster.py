@@ -41,7 +41,8 @@ def test_a_slurm_job_asks_for_what_the_table_says() -> None:
     lines = script.splitlines()
     for line in ("-J histoloom", "-p gpu", "-A lab", "--cpus-per-task=8", "--mem=32G", "-t 12:00:00", "--gres=gpu:1"):
         assert f"#SBATCH {line}" in lines
-    assert lines.index("export OMP_NUM_THREADS=4") < lines.index("module load cuda")
+    assert lines.index("export OMP_NUM_THREADS=8") < lines.index("module load cuda")
+    assert "export MALLOC_ARENA_MAX=1" in lines
     worker = lines[-1]
     assert sys.executable in worker
     assert worker.rindex("--nthreads 2") > worker.rindex("--nthreads 8")

@@ -1,0 +1,35 @@
+"""Batches at work are counted while they are, also when one fails."""
+
+import threading
+from contextlib import suppress
+
+from pipeline.at_work import batches_at_work, one_more_batch
+
+
+def test_nobody_at_work_counts_as_one() -> None:
+    assert batches_at_work() == 1
+
+
+def test_batches_of_all_threads_are_counted() -> None:
+    together, seen = threading.Barrier(3), []
+
+    def work() -> None:
+        with one_more_batch():
+            together.wait()
+            seen.append(batches_at_work())
+            together.wait()
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == [3, 3, 3]
+    assert batches_at_work() == 1
+
+
+def test_a_batch_that_failed_is_no_longer_at_work() -> None:
+    with suppress(ValueError), one_more_batch(), one_more_batch():
+        assert batches_at_work() == 2
+        raise ValueError
+    assert batches_at_work() == 1
