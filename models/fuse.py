@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
+from models.gate import COMPUTING
+
 _FLAT = torch.channels_last
 
 
@@ -89,7 +91,8 @@ def fuse(network: nn.Module) -> nn.Module:
     if not torch.backends.mkldnn.is_available():
         return network
     try:
-        traced = fx.symbolic_trace(network)
+        with COMPUTING.closed():
+            traced = fx.symbolic_trace(network)
     except (fx.proxy.TraceError, TypeError, RuntimeError):
         return network
     _drop_identities(traced)

@@ -29,6 +29,7 @@ from models.device import choose_device
 from models.errors import BundleError, DeviceError
 from models.fold import fold
 from models.fuse import fuse
+from models.gate import COMPUTING
 from models.nuclei_channels import count_classes
 from models.shelf import read_card
 from models.views import MIRRORED, average_views
@@ -110,7 +111,7 @@ class Predictor:
         start = 0
         if self._cores:
             self._cores.take()
-        with self._turn, torch.inference_mode():
+        with self._turn, COMPUTING.passing(), torch.inference_mode():
             while start < len(tiles):
                 chunk = tiles[start : start + self._at_once]
                 output = self._attempt(chunk)

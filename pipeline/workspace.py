@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Any, Literal
 
 import numpy as np
@@ -126,9 +127,17 @@ def _base(slide: SlideRef) -> PixelSource:
     return base_source(slide.open(), slide.base_mpp)
 
 
-@lru_cache(maxsize=8)
 def predictor(loader: Loader) -> Predictor:
-    """The predictor that `loader` loads, kept for as long as the process lives."""
+    """The predictor that `loader` loads, kept for as long as the process lives; threads that want it load it once."""
+    with _loading:
+        return _predictor(loader)
+
+
+_loading = Lock()
+
+
+@lru_cache(maxsize=8)
+def _predictor(loader: Loader) -> Predictor:
     answer = loader()
 
     @spending("device")
