@@ -58,14 +58,3 @@ def test_who_has_no_token_is_told_in_words_what_to_open(page: Viewed) -> None:
     assert told.splitlines()[0] == "this viewer asks for a token"
     assert "?token=" in told
     assert "{" not in told
-
-
-def test_cookies_of_other_programs_of_this_machine_do_not_hide_ours(page: Viewed, locked: Viewer) -> None:
-    """Cookies know no ports: a browser sends those of every server on 127.0.0.1."""
-    page.page.goto(locked.url)
-    page.page.wait_for_selector("table.slides tbody tr")
-    page.page.context.add_cookies([{"name": "aaa", "value": '{"a": [1]}', "url": page.base}])
-    page.page.evaluate("""document.cookie = 'theme={"dark": true}; path=/'""")
-    page.page.reload()
-    page.page.wait_for_selector("table.slides tbody tr")
-    page.assert_quiet()

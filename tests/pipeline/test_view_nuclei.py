@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -104,6 +106,31 @@ def test_classes_are_told_by_name_where_the_table_has_some(tmp_path: Path) -> No
     view = NucleiView(lambda: path.open("rb"), str(path))
     assert view.classes == ("tumour", "stroma")
     assert records(view.answer(View(0, 0, 99, 99, 1)))["f4"].tolist() == [0, 1, 0]
+
+
+def test_a_nucleus_without_a_class_is_not_told_as_one_of_another(tmp_path: Path) -> None:
+    path = tmp_path / "nuclei.parquet"
+    write_geoparquet([nuclei_table([(10.0, 10.0), (30.0, 10.0), (50.0, 10.0)])], path)
+    pq.write_table(pq.read_table(path).append_column("class", pa.array(["tumour", None, "stroma"])), path)
+    view = NucleiView(lambda: path.open("rb"), str(path))
+    kinds = records(view.answer(View(0, 0, 99, 99, 1)))["f4"].tolist()
+    assert [view.classes[kind] for kind in kinds] == ["tumour", "not classified", "stroma"]
+
+
+def test_the_index_of_a_table_is_made_once_however_many_threads_ask(centres: np.ndarray, tmp_path: Path) -> None:
+    path, opened = tmp_path / "nuclei.parquet", list[int]()
+    write_geoparquet([nuclei_table(centres.tolist(), SIDE)], path)
+
+    def open_table() -> BinaryIO:
+        opened.append(1)
+        return path.open("rb")
+
+    views = [NucleiView(open_table, str(path)) for _ in range(2)]  # as of a slide that was opened anew
+    opened.clear()
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda turn: views[turn % 2].answer(View(0, 0, 9e4, 9e4, 64)), range(16)))
+    assert len(opened) == 1
+    assert len(set(answers)) == 1
 
 
 def test_no_nuclei_are_no_error(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import { level0Of, placeOf, worldOf, type Point } from "./geometry";
 import { GridDrawer } from "./grid_drawer";
 import { MapSource } from "./map_source";
 import { NucleiSource } from "./nuclei_source";
+import { keepOverviewAlike } from "./overview";
 import { paintTilesOf } from "./painted_tiles";
 import { PictureSource } from "./picture_source";
 import type { Shown, State, View } from "./state";
@@ -56,6 +57,7 @@ export class Pane {
     Object.assign(this.viewer.viewport, { containerSize: this.viewer.viewport.getContainerSize() });
     paintTilesOf(this.viewer);
     pinchPrecisely(this.viewer);
+    keepOverviewAlike(this.viewer);
     this.viewer.addHandler("tile-load-failed", (event) => {
       if (event.tries > RETRIES && this.items.get(keyOf(event.tiledImage)) === event.tiledImage) told.lost();
     });
@@ -154,7 +156,9 @@ export class Pane {
   private order(): void {
     const keys = [...this.slide.layers.map((layer) => layer.id), NUCLEI];
     const items = keys.map((key) => this.items.get(key)).filter((item) => item !== undefined);
-    [...this.leaving, ...items].forEach((item, place) => this.viewer.world.setItemIndex(item, place));
+    [...this.leaving, ...items].forEach((item, place) => {
+      if (this.viewer.world.getIndexOfItem(item) !== place) this.viewer.world.setItemIndex(item, place);
+    });
   }
 
   /** Fetches layers anew. Those that are not shown are let go until they are: they would never be whole. */
