@@ -203,7 +203,8 @@ def _same(given: str, wanted: str) -> bool:
 
 def _cookie(header: str, name: str) -> str:
     """The value of a cookie. Others may hold anything: a browser sends those of all ports, and `http.cookies` gives up
-    on the whole header at the first that it does not like."""
+    on the whole header at the first that it does not like.
+    """
     pairs = (pair.strip().partition("=") for pair in header.split(";"))
     return next((value for key, _, value in pairs if key == name), "")
 

@@ -21,6 +21,7 @@ from flows.view_app import make_app
 from flows.view_catalogue import Catalogue
 from flows.view_guard import VIEWERS, Policy
 from pipeline.errors import ConfigError
+from pipeline.frugal import give_memory_back
 from pipeline.object_url import Place
 
 # A client has so long to send a whole request; one that says nothing between two is let go later.
@@ -153,6 +154,7 @@ def listening(place: Place, address: Address) -> Iterator[tuple[uvicorn.Server, 
 
 def serve(place: Place, address: Address, announce: Callable[[str], None]) -> None:
     """Serve until interrupted; `announce` gets the URL as soon as it can be opened."""
+    give_memory_back()
     with listening(place, address) as (server, listener, url):
         Thread(target=_when_started, args=(server, url, announce), daemon=True).start()
         server.run(sockets=[listener])

@@ -50,7 +50,7 @@ _DECODED_ROWS = 4096
 _OUTLINES = ByteCache["_Group"](48 << 20)
 """Groups of rows read lately, of all slides."""
 
-_INDICES = ByteCache["_Index"](128 << 20, last_always=True)
+_INDICES = ByteCache["_Index"](96 << 20, last_always=True)
 """Of the slides looked at lately."""
 
 # What is read takes more than its size meanwhile: one at a time is read, and who asks for the same finds it read.

@@ -194,7 +194,7 @@ def sockets() -> int:
     links = []
     for handle in Path("/proc/self/fd").iterdir():
         with suppress(OSError):
-            links.append(os.readlink(handle))
+            links.append(str(handle.readlink()))
     return sum(link.startswith("socket:") for link in links)
 
 

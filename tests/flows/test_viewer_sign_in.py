@@ -1,9 +1,8 @@
-"""Signing in to a viewer that asks for a token, as a person does: the address that was printed, then links and reloads."""
+"""Signing in to a viewer that asks for a token, as a person does: the printed address, then links and reloads."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest

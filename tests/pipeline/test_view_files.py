@@ -105,11 +105,11 @@ def test_a_value_is_made_once_and_anew_only_where_that_failed() -> None:
     def make() -> int:
         made.append(1)
         if len(made) == 1:
-            raise OSError
+            raise OSError("the disk is away")
         return len(made)
 
     once = Once(make)
-    with pytest.raises(OSError):
+    with pytest.raises(OSError, match="away"):
         once()
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(lambda _: once(), range(64))) == {2}

@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.nuclei_table import write_geoparquet
-from pipeline.view_nuclei import MOST_OUTLINES, NucleiView, View
+from pipeline.view_cache import ByteCache
+from pipeline.view_nuclei import MOST_OUTLINES, NucleiView, View, _Index
 from tests.pipeline.finished_slide import nuclei_table
 
 SIDE = 12.0
@@ -131,6 +132,17 @@ def test_the_index_of_a_table_is_made_once_however_many_threads_ask(centres: np.
         answers = list(pool.map(lambda turn: views[turn % 2].answer(View(0, 0, 9e4, 9e4, 64)), range(16)))
     assert len(opened) == 1
     assert len(set(answers)) == 1
+
+
+def test_indices_of_many_tables_keep_to_their_room(centres: np.ndarray, tmp_path: Path) -> None:
+    path, room = tmp_path / "nuclei.parquet", ByteCache[_Index](3 << 20, last_always=True)
+    write_geoparquet([nuclei_table(centres.tolist(), SIDE)], path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.view_nuclei._INDICES", room)
+        for number in range(6):
+            NucleiView(lambda: path.open("rb"), f"table {number}").answer(View(0, 0, 9e4, 9e4, 64))
+            assert 29 * COUNT <= room.bytes <= 3 << 20
+        assert room.known("table 5") is not None
 
 
 def test_no_nuclei_are_no_error(tmp_path: Path) -> None:
