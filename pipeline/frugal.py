@@ -21,5 +21,6 @@ def give_memory_back() -> bool:
         return False
     with suppress(OSError, AttributeError):  # musl has no mallopt
         mallopt = ctypes.CDLL(None).mallopt
-        return all([mallopt(option, value) for option, value in _FRUGAL])
+        taken = [mallopt(option, value) for option, value in _FRUGAL]
+        return all(taken)
     return False

@@ -47,7 +47,7 @@ _COUNTED_ROWS = 1 << 18
 # Outlines that are decoded at a time: as shapes they take ten times what their points do.
 _DECODED_ROWS = 4096
 
-_OUTLINES = ByteCache["_Group"](48 << 20)
+_OUTLINES = ByteCache["_Group"](32 << 20)
 """Groups of rows read lately, of all slides."""
 
 _INDICES = ByteCache["_Index"](96 << 20, last_always=True)
