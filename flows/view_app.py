@@ -208,20 +208,25 @@ def _add_files(app: FastAPI, catalogue: Catalogue) -> None:
         if headers["etag"] in request.headers.get("if-none-match", ""):
             content.close()
             return Response(status_code=304, headers=headers)
-        part = asked_range(request.headers.get("range"), stamp.bytes)
+        asked = request.headers.get("range")
+        if request.headers.get("if-range", headers["etag"]) != headers["etag"]:
+            asked = None  # what the client has a part of is no more: it gets the whole anew
+        part = asked_range(asked, stamp.bytes)
         if part is None:
             content.close()
             return Response(status_code=416, headers={**headers, "content-range": f"bytes */{stamp.bytes}"})
         headers["content-length"] = str(len(part))
         status = 200
-        if request.headers.get("range") and len(part) != stamp.bytes:
+        if asked and len(part) != stamp.bytes:
             status, headers["content-range"] = 206, f"bytes {part.start}-{part.stop - 1}/{stamp.bytes}"
         return StreamingResponse(_pieces(content, part), status, headers, media_type=_media_type(path))
 
 
 def _media_type(path: str) -> str:
-    kinds = {".html": "text/html; charset=utf-8", ".png": "image/png", ".json": "application/json"}
-    return kinds.get(Path(path).suffix, "application/octet-stream")
+    """Nothing in a store is a page, whatever it is called."""
+    if path == "report.html":
+        return "text/html; charset=utf-8"
+    return {".png": "image/png", ".json": "application/json"}.get(Path(path).suffix, "application/octet-stream")
 
 
 def _pieces(content: IO[bytes], part: range) -> Iterator[bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -71,6 +71,7 @@ class Catalogue:
         self._rows = _Lately(self._read_rows, seconds)
         self._open: OrderedDict[str, _Kept] = OrderedDict()
         self._lock = Lock()
+        self._opening: defaultdict[str, Lock] = defaultdict(Lock)
 
     @property
     def title(self) -> str:
@@ -93,17 +94,22 @@ class Catalogue:
         """A slide, opened. Raises `UnknownSlide`; `StoreError` where there is nothing to see yet."""
         folder = self.folder(slide)
         with self._lock:
+            opening = self._opening[slide]
+        with opening:  # a page asks for many tiles at once: one of its threads opens, the others find it open
+            return self._opened(slide, folder)
+
+    def _opened(self, slide: str, folder: str) -> SlideView:
+        with self._lock:
             kept = self._open.get(slide)
         mark = self._mark(folder, kept)
-        if kept is not None and kept.mark == mark:
-            return kept.view
-        view = SlideView(self.files, folder, folder.rpartition("/")[2])
+        if kept is None or kept.mark != mark:
+            kept = _Kept(SlideView(self.files, folder, folder.rpartition("/")[2]), mark, time.monotonic())
         with self._lock:
-            self._open[slide] = _Kept(view, mark, time.monotonic())
+            self._open[slide] = kept
             self._open.move_to_end(slide)
             while len(self._open) > _OPEN_SLIDES:
                 self._open.popitem(last=False)
-        return view
+        return kept.view
 
     def _mark(self, folder: str, kept: _Kept | None) -> tuple[str, Any]:
         """What stays the same as long as an opened slide is still the one that lies there."""

@@ -5,13 +5,12 @@ docs/explanation/viewer-security.md says against whom.
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import ipaddress
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -32,10 +31,9 @@ VIEWERS = ("https://neuroglancer-demo.appspot.com", "https://hms-dbmi.github.io"
            "https://ome.github.io")  # fmt: skip
 
 _MOST_TARGET, _MOST_QUERY = 4096, 2048
-# A client that takes no byte of an answer for so long is let go.
-_STALLED_S = 30.0
 
 STORE_PREFIX = "/with/"
+_STORE_PATH = re.compile(r"/files/[^/]+/[^/]+\.ome\.zarr(/|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +77,14 @@ class Refusal(Exception):
 
     def __init__(self, status: int, error: str, cure: str, headers: Iterable[tuple[str, str]] = ()) -> None:
         super().__init__(error)
-        self.status, self.body = status, json.dumps({"error": error, "cure": cure}).encode()
-        self.headers = [("content-type", "application/json"), ("cache-control", "no-store"), *headers]
+        self.status, self.error, self.cure = status, error, cure
+        self.headers = [("cache-control", "no-store"), *headers]
+
+    def written(self, accept: str) -> tuple[str, bytes]:
+        """Media type and words: two lines for a person who opened an address, else JSON for a program."""
+        if "text/html" in accept:
+            return "text/plain; charset=utf-8", f"{self.error}\n{self.cure}\n".encode()
+        return "application/json", json.dumps({"error": self.error, "cure": self.cure}).encode()
 
 
 class Guard:
@@ -101,7 +105,7 @@ class Guard:
         try:
             path = self._let_in(scope, headers, extra)
         except Refusal as refusal:
-            await guarded.refuse(refusal)
+            await guarded.refuse(refusal, headers.get("accept", ""))
             return
         if scope["method"] == "OPTIONS":
             await guarded({"type": "http.response.start", "status": 204, "headers": []})
@@ -118,7 +122,7 @@ class Guard:
             )
         path, by_name = self._strip_store_token(scope["path"])
         origin = headers.get("origin")
-        foreign = path.startswith("/files/") and ".ome.zarr" in path
+        foreign = _STORE_PATH.match(path) is not None
         if origin is not None and foreign and self._policy.allows_origin(origin):
             extra |= _cors(origin)
         if scope["method"] == "OPTIONS":
@@ -198,15 +202,15 @@ def _same(given: str, wanted: str) -> bool:
 
 
 def _cookie(header: str, name: str) -> str:
-    try:
-        found = SimpleCookie(header).get(name)
-    except CookieError:
-        return ""
-    return found.value if found else ""
+    """The value of a cookie. Others may hold anything: a browser sends those of all ports, and `http.cookies` gives up
+    on the whole header at the first that it does not like.
+    """
+    pairs = (pair.strip().partition("=") for pair in header.split(";"))
+    return next((value for key, _, value in pairs if key == name), "")
 
 
 class _Sender:
-    """Adds headers to an answer, and gives up on a client that does not take it."""
+    """Adds headers to an answer."""
 
     def __init__(self, send: Send, extra: dict[str, str]) -> None:
         self._send, self._extra = send, extra
@@ -216,10 +220,11 @@ class _Sender:
             there = {name.lower() for name, _ in message["headers"]}
             added = [(name.encode(), value.encode("latin-1")) for name, value in self._extra.items()]
             message = {**message, "headers": [*message["headers"], *(pair for pair in added if pair[0] not in there)]}
-        await asyncio.wait_for(self._send(message), _STALLED_S)
+        await self._send(message)
 
-    async def refuse(self, refusal: Refusal) -> None:
-        headers = [(name.encode(), value.encode()) for name, value in refusal.headers]
-        headers.append((b"content-length", str(len(refusal.body)).encode()))
+    async def refuse(self, refusal: Refusal, accept: str) -> None:
+        media_type, body = refusal.written(accept)
+        told = [*refusal.headers, ("content-type", media_type), ("content-length", str(len(body)))]
+        headers = [(name.encode(), value.encode()) for name, value in told]
         await self({"type": "http.response.start", "status": refusal.status, "headers": headers})
-        await self({"type": "http.response.body", "body": refusal.body})
+        await self({"type": "http.response.body", "body": body})

@@ -21,20 +21,27 @@ from flows.view_app import make_app
 from flows.view_catalogue import Catalogue
 from flows.view_guard import VIEWERS, Policy
 from pipeline.errors import ConfigError
+from pipeline.frugal import give_memory_back
 from pipeline.object_url import Place
 
 # A client has so long to send a whole request; one that says nothing between two is let go later.
 _REQUEST_S, _IDLE_S = 10.0, 15
+# A client that takes nothing of an answer for so long is let go.
+_STALLED_S = 30.0
 _MOST_HEADER_BYTES = 16_384
 # Connections that wait for a request; the oldest makes room.
 _MOST_WAITING = 200
 
 
 class Impatient(H11Protocol):
-    """Closes a connection whose request does not come, so that none is kept from others."""
+    """Closes a connection whose request does not come, or whose answer is not taken, so that none is kept from others.
+
+    It is cut off: to close it in good manner would be to wait until the client has taken what was sent so far.
+    """
 
     _waiting: ClassVar[OrderedDict[Impatient, None]] = OrderedDict()
     _deadline: asyncio.TimerHandle | None = None
+    _patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -51,10 +58,35 @@ class Impatient(H11Protocol):
         super().on_response_complete()
         if not self.transport.is_closing():
             Impatient._waiting[self] = None
+        elif self.transport.get_write_buffer_size():
+            self._lose_patience()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._lose_patience()
+
+    def resume_writing(self) -> None:
+        self._regain_patience()
+        super().resume_writing()
+
+    def timeout_keep_alive_handler(self) -> None:
+        super().timeout_keep_alive_handler()
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
+        self._regain_patience()
         super().connection_lost(exc)
+
+    def _lose_patience(self) -> None:
+        self._regain_patience()
+        self._patience = self.loop.call_later(_STALLED_S, self.transport.abort)
+
+    def _regain_patience(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
 
     def _wait(self) -> None:
         self._deadline = self.loop.call_later(_REQUEST_S, self._give_up)
@@ -122,6 +154,7 @@ def listening(place: Place, address: Address) -> Iterator[tuple[uvicorn.Server, 
 
 def serve(place: Place, address: Address, announce: Callable[[str], None]) -> None:
     """Serve until interrupted; `announce` gets the URL as soon as it can be opened."""
+    give_memory_back()
     with listening(place, address) as (server, listener, url):
         Thread(target=_when_started, args=(server, url, announce), daemon=True).start()
         server.run(sockets=[listener])

@@ -1,17 +1,18 @@
 """Nuclei of a nuclei.parquet for a viewer: those in a box, as one binary answer; one by its row; the one at a point.
 
-Boxes, centroids and probabilities of all nuclei are in memory, 29 bytes a nucleus. Outlines are read a group of rows at
-a time; since rows are sorted by y, a view of the slide touches few groups.
+Boxes, centroids and probabilities of all nuclei of a table are in memory, 29 bytes a nucleus, as long as there is room
+for them among those of other slides. Outlines are read a group of rows at a time; since rows are sorted by y, a view of
+the slide touches few groups.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +25,8 @@ from pipeline.view_cache import ByteCache
 
 Opener = Callable[[], IO[bytes]]
 """Opens the table anew."""
+
+Value = TypeVar("Value")
 
 MAGIC = 0x314E4C48
 MOST_OUTLINES = 20_000
@@ -38,12 +41,20 @@ _RECORD = np.dtype(
 )
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 _CLASS_COLUMNS = ("class", "classification", "cell_type")
+_NO_CLASS = "not classified"
+# Rows that are counted at a time: of all at once, what is reckoned on the way would be larger than the index.
+_COUNTED_ROWS = 1 << 18
+# Outlines that are decoded at a time: as shapes they take ten times what their points do.
+_DECODED_ROWS = 4096
 
-_OUTLINES = ByteCache["_Group"](48 << 20)
+_OUTLINES = ByteCache["_Group"](32 << 20)
 """Groups of rows read lately, of all slides."""
 
-# A group takes several times its size while it is read; who asks for the same meanwhile finds it read.
-_DECODING = Lock()
+_INDICES = ByteCache["_Index"](96 << 20, last_always=True)
+"""Of the slides looked at lately."""
+
+# What is read takes more than its size meanwhile: one at a time is read, and who asks for the same finds it read.
+_INDEXING, _DECODING = Lock(), Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +92,17 @@ class _Index:
     size_px: float
     """Across a nucleus in the middle by size, in level-0 px."""
 
+    @property
+    def bytes(self) -> int:
+        return self.boxes.nbytes + self.centroids.nbytes + self.probability.nbytes + self.classes.nbytes
+
 
 class NucleiView:
-    """The nuclei of one table. Safe to share between threads; the index is made when it is first needed."""
+    """The nuclei of one table. Safe to share between threads; the index is made when it is needed."""
 
     def __init__(self, opener: Opener, key: str) -> None:
         """`key` names the content of the table among those of all slides."""
         self._opener, self._key = opener, key
-        self._lock = Lock()
-        self._made: _Index | None = None
         with self._table() as table:
             metadata = table.metadata
             self.columns = [plain(name) for name in table.schema_arrow.names if name not in {"geometry", "bbox"}]
@@ -147,10 +160,11 @@ class NucleiView:
 
     @property
     def _index(self) -> _Index:
-        with self._lock:
-            if self._made is None:
-                self._made = self._read_index()
-            return self._made
+        def make() -> tuple[_Index, int]:
+            index = self._read_index()
+            return index, index.bytes
+
+        return _read_once(_INDICES, self._key, make, _INDEXING)
 
     @contextmanager
     def _table(self) -> Iterator[pq.ParquetFile]:
@@ -206,17 +220,27 @@ class NucleiView:
     def _group(self, group: int) -> _Group:
         def make() -> tuple[_Group, int]:
             with self._table() as table:
-                wkb = table.read_row_group(group, columns=["geometry"], use_threads=False)["geometry"].to_numpy()
-            rings = shapely.get_exterior_ring(shapely.from_wkb(wkb))
-            points, owner = shapely.get_coordinates(rings, return_index=True)
-            starts = np.searchsorted(owner, np.arange(len(wkb) + 1))
+                column = table.read_row_group(group, columns=["geometry"], use_threads=False)["geometry"]
+            parts, counts = [np.zeros((0, 2))], [np.zeros(1, np.int64)]
+            for begin in range(0, len(column), _DECODED_ROWS):
+                wkb = column.slice(begin, _DECODED_ROWS).to_numpy()
+                rings = shapely.get_exterior_ring(shapely.from_wkb(wkb))
+                parts.append(shapely.get_coordinates(rings))
+                counts.append(shapely.get_num_coordinates(rings))
+            del column
+            pa.default_memory_pool().release_unused()
+            points, starts = np.concatenate(parts), np.cumsum(np.concatenate(counts))
             return _Group(starts, points), points.nbytes + starts.nbytes
 
-        kept = _OUTLINES.known((self._key, group))
-        if kept is not None:
-            return kept
-        with _DECODING:
-            return _OUTLINES.get((self._key, group), make)
+        return _read_once(_OUTLINES, (self._key, group), make, _DECODING)
+
+
+def _read_once(cache: ByteCache[Value], key: Hashable, make: Callable[[], tuple[Value, int]], reading: Lock) -> Value:
+    kept = cache.known(key)
+    if kept is not None:
+        return kept
+    with reading:
+        return cache.get(key, make)
 
 
 def _touching(boxes: NDArray[np.float32], view: View) -> NDArray[np.bool_]:
@@ -238,21 +262,28 @@ def _grid(index: _Index, view: View) -> bytes:
     cell = np.exp2(np.ceil(np.log2(max(view.px * _CELL_SCREEN_PX, longest / (_MOST_CELLS - 2), 1.0))))
     first = np.floor(np.array([view.x0, view.y0]) / cell).astype(np.int64)
     nx, ny = (np.ceil(np.array([view.x1, view.y1]) / cell).astype(np.int64) - first).clip(1, _MOST_CELLS).tolist()
-    x, y = index.centroids
     low, high = first * cell, (first + np.array([nx, ny])) * cell
-    inside = np.flatnonzero((y >= low[1]) & (y < high[1]) & (x >= low[0]) & (x < high[0]))
-    columns = np.minimum((x[inside].astype(np.float64) / cell).astype(np.int64) - first[0], nx - 1)
-    rows = np.minimum((y[inside].astype(np.float64) / cell).astype(np.int64) - first[1], ny - 1)
-    counts = np.bincount(rows * nx + columns, minlength=nx * ny).astype("<u4")
-    return _header(len(inside), 0, 1, low) + struct.pack("<2If", nx, ny, float(cell)) + counts.tobytes()
+    counts = np.zeros(nx * ny, np.int64)
+    for begin in range(0, index.centroids.shape[1], _COUNTED_ROWS):
+        x, y = index.centroids[:, begin : begin + _COUNTED_ROWS]
+        inside = np.flatnonzero((y >= low[1]) & (y < high[1]) & (x >= low[0]) & (x < high[0]))
+        columns = np.minimum((x[inside].astype(np.float64) / cell).astype(np.int64) - first[0], nx - 1)
+        rows = np.minimum((y[inside].astype(np.float64) / cell).astype(np.int64) - first[1], ny - 1)
+        counts += np.bincount(rows * nx + columns, minlength=nx * ny)
+    head = _header(int(counts.sum()), 0, 1, low) + struct.pack("<2If", nx, ny, float(cell))
+    return head + counts.astype("<u4").tobytes()
 
 
 def _codes(column: pa.ChunkedArray, names: dict[str, int]) -> NDArray[np.uint8]:
     """The number of each row's class; `names` grows by what is new, up to 255."""
     encoded = column.combine_chunks().dictionary_encode()
-    known = [names.setdefault(plain(name), min(len(names), 255)) for name in encoded.dictionary.to_pylist()]
-    indices = encoded.indices.fill_null(0).to_numpy(zero_copy_only=False)
-    codes: NDArray[np.uint8] = np.array(known or [0], np.uint8)[indices]
+    titles = [plain(name) for name in encoded.dictionary.to_pylist()]
+    none = len(titles)
+    if encoded.null_count:
+        titles.append(_NO_CLASS)
+    known = [names.setdefault(title, min(len(names), 255)) for title in titles]
+    indices = encoded.indices.fill_null(none).to_numpy(zero_copy_only=False)
+    codes: NDArray[np.uint8] = np.array(known, np.uint8)[indices]
     return codes
 
 

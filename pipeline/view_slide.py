@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from functools import cached_property
-from threading import Lock
 from typing import IO, Any
 
 from pipeline.errors import StoreError
 from pipeline.geometry import Frame
 from pipeline.record import Record
 from pipeline.store import SlideStore
+from pipeline.view_cache import Once
 from pipeline.view_files import BucketFiles, Files, LocalFiles, OutsideFolder, Stamp, read_small
 from pipeline.view_layers import ViewLayer, list_layers
 from pipeline.view_nuclei import NucleiView
@@ -48,7 +47,7 @@ class SlideView:
         bucket = isinstance(files, BucketFiles)
         stamp = files.stamp(f"{folder}/run.json") if bucket else None
         self.tiles = TileMaker(self._store, files, self.store_path, stamp.tag if stamp else None)
-        self._lock = Lock()
+        self._nuclei, self._patches = Once(self._open_nuclei), Once(self._open_patches)
 
     def _open_store(self) -> SlideStore:
         """The store, where none of its groups leads elsewhere."""
@@ -83,27 +82,35 @@ class SlideView:
             return None
         return found if isinstance(found, dict) else None
 
-    @cached_property
+    @property
     def nuclei(self) -> NucleiView | None:
         """The nuclei, where the table is there."""
-        path = f"{self.folder}/nuclei.parquet"
+        return self._nuclei()
+
+    @property
+    def patches(self) -> PatchesView | None:
+        """The classified patches, where the table is there."""
+        return self._patches()
+
+    def _open_nuclei(self) -> NucleiView | None:
         stamp = self._stamp("nuclei.parquet")
         if stamp is None:
             return None
-        return NucleiView(lambda: self._table(path), f"{path}\n{stamp.tag}")
+        return NucleiView(lambda: self._table("nuclei.parquet", stamp), f"{self.folder}/nuclei.parquet\n{stamp.tag}")
 
-    @cached_property
-    def patches(self) -> PatchesView | None:
-        """The classified patches, where the table is there."""
-        path = f"{self.folder}/patches.parquet"
-        return PatchesView(self._table(path)) if self._stamp("patches.parquet") else None
+    def _open_patches(self) -> PatchesView | None:
+        stamp = self._stamp("patches.parquet")
+        return PatchesView(self._table("patches.parquet", stamp)) if stamp else None
 
-    def _table(self, path: str) -> IO[bytes]:
-        opened = self.files.open(path)
-        if opened is None:
-            msg = f"{path}: is not there any more"
-            raise StoreError(msg, "Load the page again.")
-        return opened[0]
+    def _table(self, name: str, stamp: Stamp) -> IO[bytes]:
+        """A table as it was when the slide was opened: rows of another would be told as those of this one."""
+        opened = self.files.open(f"{self.folder}/{name}")
+        if opened is not None and opened[1] == stamp:
+            return opened[0]
+        if opened is not None:
+            opened[0].close()
+        msg = f"{self.folder}/{name}: was taken away or written anew"
+        raise StoreError(msg, "Load the page again.")
 
     @property
     def results(self) -> list[str]:

@@ -19,7 +19,7 @@ from pipeline.view_layers import TILE_PX, ViewLayer
 
 Format = Literal["png", "jpeg"]
 
-DECODED = ByteCache[NDArray[Any]](64 << 20)
+DECODED = ByteCache[NDArray[Any]](48 << 20)
 ENCODED = ByteCache[bytes](32 << 20)
 """Of all slides that a process shows."""
 

@@ -189,6 +189,35 @@ def test_clients_that_read_slowly_stop_nobody(viewer: Viewer) -> None:
             connection.close()
 
 
+def sockets() -> int:
+    """Sockets of this process, which serves and asks."""
+    links = []
+    for handle in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            links.append(str(handle.readlink()))
+    return sum(link.startswith("socket:") for link in links)
+
+
+@pytest.mark.parametrize("close", [b"", b"Connection: close\r\n"])
+def test_a_client_that_takes_nothing_of_an_answer_is_let_go(
+    viewer: Viewer, folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], close: bytes
+) -> None:
+    monkeypatch.setattr("flows.view_server._STALLED_S", 1.0)
+    large = folder / "slide" / "slide.ome.zarr" / "large"
+    with large.open("wb") as file:
+        file.truncate(64 << 20)
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(("127.0.0.1", viewer.port))
+        connection.sendall(b"GET /files/slide/slide.ome.zarr/large HTTP/1.1\r\nHost: localhost\r\n" + close + b"\r\n")
+        time.sleep(0.5)
+        before, begin = sockets(), time.monotonic()
+        while sockets() >= before and time.monotonic() - begin < 15:
+            time.sleep(0.2)
+        assert sockets() < before, "the server keeps the connection"
+    assert "Traceback" not in capfd.readouterr().err
+
+
 @pytest.fixture(scope="module")
 def locked(folder: Path) -> Iterator[Viewer]:
     """A server that asks for a token, as one for other machines does."""
@@ -211,6 +240,22 @@ def test_a_token_shown_once_is_kept_as_a_cookie_that_scripts_cannot_read(locked:
     assert {"HttpOnly", "SameSite=Strict", "Path=/"} <= set(attributes)
     assert locked.ask("/api/cohort", Cookie=cookie).status == 200
     assert "set-cookie" not in locked.ask("/api/cohort", Cookie=cookie).headers
+
+
+def test_cookies_of_other_programs_do_not_hide_the_token(locked: Viewer) -> None:
+    """A browser sends the cookies of every port of this machine, in the order that they were made."""
+    own = locked.ask(f"/?token={locked.token}").headers["set-cookie"].partition(";")[0]
+    for other in ('theme={"dark": true}', "a=b=c", "odd", "\xe9=\xe9", "=", 'q="un; ended'):
+        assert locked.ask("/api/cohort", Cookie=f"{other}; {own}").status == 200, other
+        assert locked.ask("/api/cohort", Cookie=f"{own};{other}").status == 200, other
+    assert locked.ask("/api/cohort", Cookie=f"x{own}; theme={own}").status == 401
+
+
+def test_who_opens_an_address_without_the_token_reads_two_lines(locked: Viewer) -> None:
+    answer = locked.ask("/", Accept="text/html,*/*")
+    assert (answer.status, answer.headers["content-type"]) == (401, "text/plain; charset=utf-8")
+    assert len(answer.body.decode().splitlines()) == 2
+    assert locked.ask("/api/cohort").json().keys() == {"error", "cure"}
 
 
 def test_a_store_has_an_address_that_programs_without_cookies_can_use(locked: Viewer) -> None:
@@ -245,6 +290,29 @@ def test_viewers_of_other_sites_may_read_stores_and_nothing_else(viewer: Viewer)
     for origin in ("https://evil.example", "null", "https://localhost.evil.example", "http://[", "file://"):
         assert "access-control-allow-origin" not in viewer.ask(STORE, Origin=origin).headers
         assert viewer.ask(STORE, "OPTIONS", Origin=origin).status == 405
+
+
+def test_a_slide_that_is_called_like_a_store_is_none(folder: Path) -> None:
+    make_slide(folder.parent / "named", "odd.ome.zarr")
+    with serving(folder.parent / "named") as viewer:
+        for path, readable in (("run.json", False), ("odd.ome.zarr.ome.zarr/zarr.json", True)):
+            answer = viewer.ask(f"/files/odd.ome.zarr/{path}", Origin=VIEWERS[0])
+            assert answer.status == 200
+            assert ("access-control-allow-origin" in answer.headers) == readable, path
+
+
+def test_nothing_in_a_store_is_served_as_a_page(viewer: Viewer, folder: Path) -> None:
+    (folder / "slide" / "slide.ome.zarr" / "page.html").write_text("<p>page</p>")
+    headers = viewer.ask("/files/slide/slide.ome.zarr/page.html").headers
+    assert headers["content-type"] == "application/octet-stream"
+    assert viewer.ask("/files/slide/report.html").headers["content-type"].startswith("text/html")
+
+
+def test_a_part_of_what_is_no_more_is_not_gone_on_with(viewer: Viewer, folder: Path) -> None:
+    target, whole = "/files/slide/run.json", (folder / "slide" / "run.json").read_bytes()
+    tag = viewer.ask(target).headers["etag"]
+    assert viewer.ask(target, Range="bytes=5-", If_Range=tag).body == whole[5:]
+    assert viewer.ask(target, Range="bytes=5-", If_Range='"another"').body == whole
 
 
 def test_a_chunk_is_read_in_ranges(viewer: Viewer, folder: Path) -> None:

@@ -195,3 +195,31 @@ def test_no_slide_of_that_name_is_said_in_words(viewer: Viewed) -> None:
     viewer.page.get_by_role("link", name="All slides").click()
     viewer.page.wait_for_selector("table.slides")
     viewer.complaints[:] = [text for text in viewer.complaints if "nothing-of-that-name" not in text]
+
+
+def test_tiles_that_do_not_come_are_said_to_be_missing(viewer: Viewed) -> None:
+    """What is not drawn could be taken for what is not there."""
+    for url in ("**/nuclei?*", "**/tiles/**"):
+        viewer.page.route(url, lambda route: route.abort())
+    viewer.page.goto(f"{viewer.base}/slide/{NAME}#x=140&y=150&zoom=4")
+    viewer.page.get_by_role("alert").get_by_text("did not come").wait_for(timeout=20_000)
+    for url in ("**/nuclei?*", "**/tiles/**"):
+        viewer.page.unroute(url)
+    viewer.page.get_by_role("alert").get_by_role("button", name="Reload").click()
+    viewer.settle()
+    assert not viewer.page.get_by_role("alert").is_visible()
+    viewer.complaints[:] = [text for text in viewer.complaints if "failed to load" not in text]
+
+
+def test_pixels_turned_on_and_off_in_haste_leave_no_picture_behind(viewer: Viewed) -> None:
+    viewer.slide(NAME, x=140, y=150, zoom=4, left="sr", nuclei="off")
+    wanted = viewer.pane()
+    viewer.slide(NAME, x=140, y=150, zoom=4, left="image", nuclei="off")
+    walk_to_the_picture(viewer)
+    for _ in range(4):
+        viewer.page.keyboard.press("p")
+    viewer.settle()
+    viewer.page.locator(".toolbar select").first.select_option("sr")
+    viewer.page.locator("h1").click()
+    viewer.settle()
+    assert abs(viewer.pane().astype(int) - wanted).mean() < 0.5

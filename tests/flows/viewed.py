@@ -86,13 +86,14 @@ class Viewed:
 
 
 @contextmanager
-def viewed(browser: Browser, base: str, scheme: str = "light") -> Iterator[Viewed]:
+def viewed(browser: Browser, base: str, scheme: str = "light", *, touch: bool = False) -> Iterator[Viewed]:
     """A page of a fresh profile."""
     context = browser.new_context(
         viewport={"width": WIDTH, "height": HEIGHT},
         color_scheme="dark" if scheme == "dark" else "light",
         reduced_motion="reduce",
         bypass_csp=False,
+        has_touch=touch,
     )
     context.set_default_timeout(30_000)
     page = context.new_page()

@@ -1,6 +1,7 @@
 """Files below a folder, and nothing else; and what is kept of them in memory."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from threading import Thread
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.view_cache import ByteCache
+from pipeline.view_cache import ByteCache, Once
 from pipeline.view_files import LocalFiles, OutsideFolder, read_small
 
 
@@ -87,6 +88,31 @@ def test_what_was_used_last_is_kept_and_what_is_too_large_is_not() -> None:
     for name, size in (("a", 5), ("b", 5), ("a", 5), ("c", 5), ("a", 5), ("b", 5), ("huge", 99), ("huge", 99)):
         make(name, size)
     assert made == ["a", "b", "c", "b", "huge", "huge"]
+
+
+def test_what_is_too_dear_to_make_twice_is_kept_until_another_takes_its_place() -> None:
+    cache = ByteCache[str](10, last_always=True)
+    for name in ("huge", "small"):
+        cache.get(name, partial(lambda name: (name, 99 if name == "huge" else 5), name))
+        assert cache.known(name) == name
+    assert cache.known("huge") is None
+    assert cache.bytes == 5
+
+
+def test_a_value_is_made_once_and_anew_only_where_that_failed() -> None:
+    made = list[int]()
+
+    def make() -> int:
+        made.append(1)
+        if len(made) == 1:
+            raise OSError("the disk is away")
+        return len(made)
+
+    once = Once(make)
+    with pytest.raises(OSError, match="away"):
+        once()
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(lambda _: once(), range(64))) == {2}
 
 
 def test_threads_that_want_the_same_all_get_it() -> None:

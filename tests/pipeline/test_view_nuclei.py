@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.nuclei_table import write_geoparquet
-from pipeline.view_nuclei import MOST_OUTLINES, NucleiView, View
+from pipeline.view_cache import ByteCache
+from pipeline.view_nuclei import MOST_OUTLINES, NucleiView, View, _Index
 from tests.pipeline.finished_slide import nuclei_table
 
 SIDE = 12.0
@@ -104,6 +107,42 @@ def test_classes_are_told_by_name_where_the_table_has_some(tmp_path: Path) -> No
     view = NucleiView(lambda: path.open("rb"), str(path))
     assert view.classes == ("tumour", "stroma")
     assert records(view.answer(View(0, 0, 99, 99, 1)))["f4"].tolist() == [0, 1, 0]
+
+
+def test_a_nucleus_without_a_class_is_not_told_as_one_of_another(tmp_path: Path) -> None:
+    path = tmp_path / "nuclei.parquet"
+    write_geoparquet([nuclei_table([(10.0, 10.0), (30.0, 10.0), (50.0, 10.0)])], path)
+    pq.write_table(pq.read_table(path).append_column("class", pa.array(["tumour", None, "stroma"])), path)
+    view = NucleiView(lambda: path.open("rb"), str(path))
+    kinds = records(view.answer(View(0, 0, 99, 99, 1)))["f4"].tolist()
+    assert [view.classes[kind] for kind in kinds] == ["tumour", "not classified", "stroma"]
+
+
+def test_the_index_of_a_table_is_made_once_however_many_threads_ask(centres: np.ndarray, tmp_path: Path) -> None:
+    path, opened = tmp_path / "nuclei.parquet", list[int]()
+    write_geoparquet([nuclei_table(centres.tolist(), SIDE)], path)
+
+    def open_table() -> BinaryIO:
+        opened.append(1)
+        return path.open("rb")
+
+    views = [NucleiView(open_table, str(path)) for _ in range(2)]  # as of a slide that was opened anew
+    opened.clear()
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda turn: views[turn % 2].answer(View(0, 0, 9e4, 9e4, 64)), range(16)))
+    assert len(opened) == 1
+    assert len(set(answers)) == 1
+
+
+def test_indices_of_many_tables_keep_to_their_room(centres: np.ndarray, tmp_path: Path) -> None:
+    path, room = tmp_path / "nuclei.parquet", ByteCache[_Index](3 << 20, last_always=True)
+    write_geoparquet([nuclei_table(centres.tolist(), SIDE)], path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.view_nuclei._INDICES", room)
+        for number in range(6):
+            NucleiView(lambda: path.open("rb"), f"table {number}").answer(View(0, 0, 9e4, 9e4, 64))
+            assert 29 * COUNT <= room.bytes <= 3 << 20
+        assert room.known("table 5") is not None
 
 
 def test_no_nuclei_are_no_error(tmp_path: Path) -> None:

@@ -14,8 +14,17 @@ function mendSkipLink(): void {
   });
 }
 
+/** A token that has been shown is a cookie by now; in the address bar it would be seen, kept and sent to others. */
+function hideToken(): void {
+  const address = new URL(location.href);
+  if (!address.searchParams.has("token")) return;
+  address.searchParams.delete("token");
+  history.replaceState(null, "", address);
+}
+
 async function start(): Promise<void> {
   applyTheme();
+  hideToken();
   mendSkipLink();
   const root = document.getElementById("page");
   if (root === null) return;

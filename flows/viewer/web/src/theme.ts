@@ -7,9 +7,26 @@ type Theme = "dark" | "light";
 
 const KEY = "histoloom-theme";
 
+/** What was chosen, here and now too where the browser lets pages remember nothing. */
+let chosen: Theme | null = null;
+
 function remembered(): Theme | null {
-  const value = localStorage.getItem(KEY);
-  return value === "dark" || value === "light" ? value : null;
+  if (chosen !== null) return chosen;
+  try {
+    const value = localStorage.getItem(KEY);
+    return value === "dark" || value === "light" ? value : null;
+  } catch {
+    return null;
+  }
+}
+
+function remember(theme: Theme): void {
+  chosen = theme;
+  try {
+    localStorage.setItem(KEY, theme);
+  } catch {
+    // It holds until the page is left.
+  }
 }
 
 function preferred(): Theme {
@@ -27,7 +44,7 @@ export function themeSwitch(): HTMLButtonElement {
   const current = (): Theme => remembered() ?? preferred();
   const element = button("", () => {
     const next = current() === "dark" ? "light" : "dark";
-    localStorage.setItem(KEY, next);
+    remember(next);
     applyTheme();
     label();
     say(`${next} colours`);

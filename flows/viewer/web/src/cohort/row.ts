@@ -6,7 +6,7 @@ import { duration, length, short, whole } from "../figures";
 
 export function slideRow(slide: CohortSlide): HTMLTableRowElement {
   const to = `/slide/${encodeURIComponent(slide.id)}`;
-  const openable = slide.status !== "failed";
+  const openable = slide.status !== "failed" || slide.report !== null; // of a try that failed, whole results may be left
   const name = openable ? el("a", { href: to }, slide.name) : el("span", {}, slide.name);
   return el(
     "tr",

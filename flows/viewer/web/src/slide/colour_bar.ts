@@ -2,7 +2,7 @@
 
 import { el } from "../dom";
 import { short } from "../figures";
-import { colourMap, type MapName } from "./colour_maps";
+import type { Rgb } from "./colour_maps";
 
 export class ColourBar {
   private readonly canvas = el("canvas", { width: 256, height: 12, "aria-hidden": "true" });
@@ -21,12 +21,12 @@ export class ColourBar {
     this.element = el("div", { class: "colourbar" }, this.canvas, this.ends);
   }
 
-  /** `low`: the threshold, 0..1 of the range. */
-  draw(map: MapName, low: number): void {
+  /** `colours`: 256 of them; `low`: the threshold, 0..1 of the range. */
+  draw(colours: readonly Rgb[], low: number): void {
     const context = this.canvas.getContext("2d");
     if (context === null) return;
     context.clearRect(0, 0, 256, 12);
-    colourMap(map).forEach(([red, green, blue], index) => {
+    colours.forEach(([red, green, blue], index) => {
       if (index / 255 < low) return;
       context.fillStyle = `rgb(${red} ${green} ${blue})`;
       context.fillRect(index, 0, 1, 12);

@@ -8,6 +8,10 @@ const EVERY_MS = 10_000;
 export function keepFresh(slide: Slide, renew: (newer: Slide) => void): void {
   if (slide.status === "done" || slide.status === "failed") return;
   window.setTimeout(() => {
+    if (document.hidden) {
+      keepFresh(slide, renew);
+      return;
+    }
     fetchJson<Slide>(slideUrl(slide.id)).then(
       (newer) => {
         renew(newer);

@@ -14,10 +14,15 @@ export class Inspector {
   private asked: AbortController | null = null;
 
   constructor(
-    private readonly slide: Slide,
+    private slide: Slide,
     private readonly state: State,
     private readonly panes: Panes,
   ) {}
+
+  /** Takes a newer description: what there was nothing to be found in before may have come. */
+  renew(slide: Slide): void {
+    this.slide = slide;
+  }
 
   /** Shows what lies at a level-0 point. */
   async at(point: Point): Promise<void> {

@@ -4,9 +4,9 @@ import type { Layer, Slide } from "../api";
 import { el } from "../dom";
 import { short, whole } from "../figures";
 import { ColourBar } from "./colour_bar";
-import { classColour, type MapName } from "./colour_maps";
+import { classColour, colourMap, type MapName } from "./colour_maps";
 import { checkbox, choice, slider } from "./controls";
-import { DENSEST_PER_MM2 } from "./nuclei_paint";
+import { DENSEST_PER_MM2, DENSITY_COLOURS } from "./nuclei_paint";
 import { overlays, type LayerLook, type State } from "./state";
 
 const percent = (value: number): string => `${Math.round(100 * value)} %`;
@@ -56,7 +56,7 @@ type Part = <K extends keyof LayerLook>(key: K) => { get: () => LayerLook[K]; se
 function scalarSettings(layer: Layer, state: State, part: Part): HTMLElement[] {
   const [low, high] = layer.range ?? [0, 1];
   const bar = new ColourBar([low, high], layer.unit);
-  const draw = (): void => bar.draw(part("map").get(), part("low").get());
+  const draw = (): void => bar.draw(colourMap(part("map").get()), part("low").get());
   state.listen(draw);
   draw();
   const words = (value: number): string => short(low + value * (high - low));
@@ -89,9 +89,9 @@ function nucleiItem(nuclei: NonNullable<Slide["nuclei"]>, state: State): HTMLEle
   const classes = el("ul", { class: "legend" });
   nuclei.classes.forEach((title, index) => classes.append(el("li", {}, swatch(classColour(index)), title)));
   const bar = new ColourBar([0, 1], null);
-  bar.draw("viridis", 0);
+  bar.draw(colourMap("viridis"), 0);
   const density = new ColourBar([0, DENSEST_PER_MM2], "/mm²");
-  density.draw("magma", 0);
+  density.draw(DENSITY_COLOURS, 0);
   return el(
     "li",
     {},
@@ -104,7 +104,7 @@ function nucleiItem(nuclei: NonNullable<Slide["nuclei"]>, state: State): HTMLEle
       by,
       under(state, () => state.now.nuclei.by === "class", classes),
       under(state, () => state.now.nuclei.by === "probability", bar.element),
-      el("details", {}, el("summary", {}, "Seen from afar: nuclei per mm²"), density.element),
+      el("details", {}, el("summary", {}, "Seen from afar: nuclei per mm², of every probability"), density.element),
     ),
   );
 }

@@ -13,7 +13,8 @@ export interface NucleiLook {
 const LINE_PX = 1.6;
 const STEPS = 16;
 const PROBABILITY = colourMap("viridis");
-const DENSITY = colourMap("magma");
+/** Colours of densities, from few to many; the map's darkest would be taken for nuclei themselves. */
+export const DENSITY_COLOURS: readonly Rgb[] = colourMap("magma").map((_, index, colours) => colours[Math.round(40 + (215 * index) / 255)]!);
 
 /** Where the colours of densities end: tightly packed lymphocytes. */
 export const DENSEST_PER_MM2 = 12_000;
@@ -76,7 +77,7 @@ export function paintDensity(context: CanvasRenderingContext2D, density: Density
       const count = density.counts[row * density.columns + column]!;
       if (count === 0) continue;
       const share = Math.min(1, count / mm2 / DENSEST_PER_MM2);
-      context.fillStyle = css(DENSITY[Math.round(40 + 215 * share)]!);
+      context.fillStyle = css(DENSITY_COLOURS[Math.round(255 * share)]!);
       context.globalAlpha = 0.25 + 0.6 * Math.sqrt(share);
       const x = Math.round((density.x0 + column * density.cell - box.x0) * scale);
       const y = Math.round((density.y0 + row * density.cell - box.y0) * scale);

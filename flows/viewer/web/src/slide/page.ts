@@ -16,7 +16,8 @@ import { Panes } from "./panes";
 import { holdOnPixels } from "./pixel_grid";
 import { fromHash, toHash } from "./permalink";
 import { ScaleBar } from "./scale_bar";
-import { initial, pictures, State, type Mode } from "./state";
+import { Redrawn } from "./redrawn";
+import { initial, pictures, State, type Mode, type View } from "./state";
 import { StatusLine } from "./status_line";
 import { keepFresh } from "./freshness";
 
@@ -27,56 +28,81 @@ export async function slidePage(root: HTMLElement, id: string): Promise<void> {
   document.title = `${slide.name} · Histoloom`;
   const ids = pictures(slide).map((layer) => layer.id);
   const state = new State(fromHash(location.hash, initial(slide), ids));
-  const title = (one: string): string => slide.layers.find((layer) => layer.id === one)?.title ?? one;
+  const titles = new Map<string, string>();
+  const title = (one: string): string => titles.get(one) ?? one;
   const parts = skeleton(slide, state, title);
   const help = helpButton(KEYS);
-  root.replaceChildren(header(slide, help), parts.main);
+  root.replaceChildren(header(slide, parts.badge, help), parts.main);
   holdOnPixels(parts.stage, parts.panes);
   const panes = new Panes(parts.panes, slide, state, parts.navigator);
   const inspector = new Inspector(slide, state, panes);
   parts.found.replaceWith(inspector.element);
-  parts.toolbar.append(...tools(state, panes, title));
-  wire(slide, state, panes, inspector, { ...parts, help });
+  const redrawn = redrawnParts(parts, state, panes, title);
+  const describe = (now: Slide): void => {
+    for (const layer of now.layers) titles.set(layer.id, layer.title);
+    for (const part of redrawn) part.follow(now);
+  };
+  describe(slide);
+  wire(slide, state, panes, inspector, { ...parts, help, title });
   panes.begin();
   keepFresh(slide, (newer) => {
+    state.welcome(newer);
+    inspector.renew(newer);
     panes.renew(newer);
-    parts.layers.replaceChildren(layersPanel(newer, state));
+    describe(newer);
   });
 }
 
-/** Everything but the panes, which want to know how large they are. */
+type Skeleton = ReturnType<typeof skeleton>;
+
+/** What a newer description of the slide changes, beside the picture itself. */
+function redrawnParts(parts: Skeleton, state: State, panes: Panes, title: (id: string) => string): Redrawn[] {
+  return [
+    new Redrawn(state, parts.badge, (slide) => slide.status, (slide) => [statusBadge(slide.status)]),
+    new Redrawn(state, parts.tools, (slide) => pictures(slide).map((layer) => layer.id), () => tools(state, panes, title)),
+    new Redrawn(state, parts.warnings, (slide) => slide.warnings, (slide) => [warningsNote(slide.warnings)]),
+    new Redrawn(state, parts.layers, (slide) => [slide.layers, slide.nuclei], (slide) => [layersPanel(slide, state)]),
+    new Redrawn(state, parts.about, (slide) => slide.summary, (slide) => [aboutTable(slide)]),
+    new Redrawn(state, parts.files, (slide) => slide.links, (slide) => [linksList(slide)]),
+  ];
+}
+
+/** Everything but the panes, which want to know how large they are, and what is drawn anew as the slide grows. */
 function skeleton(slide: Slide, state: State, title: (id: string) => string) {
   const panes = el("div", { class: "panes" });
   const navigator = el("div", { class: "navigator" });
   const scale = new ScaleBar();
   const status = new StatusLine(slide);
-  const toolbar = el("div", { class: "toolbar", role: "group", "aria-label": "How the picture is shown" });
-  const layers = el("div", {}, layersPanel(slide, state));
-  const found = el("div");
+  const tools = el("div", { class: "toolbar", role: "group", "aria-label": "How the picture is shown" });
+  const [badge, warnings, layers, found, about, files] = [el("span"), el("div"), el("div"), el("div"), el("div"), el("div")];
+  const lost = el("div", { class: "lost", role: "alert" });
   const overview = el("div", { class: "overview", "aria-hidden": "true" }, navigator);
-  const stage = el("div", { class: "stage" }, panes, divider(state, title), scale.element, overview);
+  const stage = el("div", { class: "stage" }, panes, divider(state, title), scale.element, overview, lost);
   const main = el(
     "main",
     { id: "main", class: "slide", tabindex: -1 },
-    el("section", { class: "view", "aria-label": "Picture" }, toolbar, stage, status.element),
+    el("section", { class: "view", "aria-label": "Picture" }, tools, stage, status.element),
     el(
       "aside",
       { class: "side", "aria-label": "Layers and details" },
-      warningsNote(slide.warnings),
+      warnings,
       el("section", {}, el("h2", {}, "Layers"), layers),
       el("section", {}, el("h2", {}, "Selected"), found),
-      el("section", {}, el("h2", {}, "Slide"), aboutTable(slide)),
-      el("section", {}, el("h2", {}, "Files"), linksList(slide)),
+      el("section", {}, el("h2", {}, "Slide"), about),
+      el("section", {}, el("h2", {}, "Files"), files),
       el("p", { class: "quiet" }, "For research. Not a medical device."),
     ),
   );
-  return { main, stage, panes, navigator, scale, status, toolbar, layers, found };
+  return { main, stage, panes, navigator, scale, status, badge, tools, warnings, layers, found, about, files, lost };
 }
 
-function header(slide: Slide, help: Help): HTMLElement {
+function statusBadge(status: Slide["status"]): HTMLElement | null {
+  return status === "done" ? null : el("span", { class: `badge ${status}` }, status);
+}
+
+function header(slide: Slide, badge: HTMLElement, help: Help): HTMLElement {
   const trail = el("nav", { "aria-label": "Where you are" }, el("a", { href: "/" }, "All slides"), el("span", { "aria-hidden": "true" }, "›"));
-  const running = slide.status === "done" ? null : el("span", { class: `badge ${slide.status}` }, slide.status);
-  return el("header", { class: "top" }, trail, el("h1", {}, slide.name), running, el("span", { class: "grow" }), help.button, themeSwitch());
+  return el("header", { class: "top" }, trail, el("h1", {}, slide.name), badge, el("span", { class: "grow" }), help.button, themeSwitch());
 }
 
 function tools(state: State, panes: Panes, title: (id: string) => string): HTMLElement[] {
@@ -116,9 +142,12 @@ interface Instruments {
   scale: ScaleBar;
   status: StatusLine;
   help: Help;
+  lost: HTMLElement;
+  title: (id: string) => string;
 }
 
-function wire(slide: Slide, state: State, panes: Panes, inspector: Inspector, { scale, status, help }: Instruments): void {
+function wire(slide: Slide, state: State, panes: Panes, inspector: Inspector, instruments: Instruments): void {
+  const { scale, status, help, lost, title } = instruments;
   let pointing = false;
   panes.onMove(() => {
     scale.set(slide.mpp_level0 / panes.active.zoom);
@@ -129,9 +158,13 @@ function wire(slide: Slide, state: State, panes: Panes, inspector: Inspector, { 
     pointing = point !== null;
     status.point(point ?? panes.active.centre, pointing ? "pointer" : "centre");
   });
+  panes.onLost(() => {
+    if (lost.childElementCount > 0) return;
+    lost.append("Parts of the picture or of its layers did not come: a gap here need not be one on the slide. ", button("Reload", () => location.reload()));
+  });
   panes.onClick((point) => void inspector.at(point));
   panes.onPane((pane) => {
-    label(pane, slide, state);
+    label(pane, slide.name, state, title);
     listenToKeys(pane, {
       inspect: () => void inspector.at(pane.centre),
       clear: () => inspector.clear(),
@@ -145,7 +178,7 @@ function wire(slide: Slide, state: State, panes: Panes, inspector: Inspector, { 
       help: () => help.open(),
     });
   });
-  keepAddress(slide, state, panes, inspector);
+  keepAddress(state, initial(slide).view, panes, inspector);
 }
 
 function nextMode(state: State, panes: Panes): void {
@@ -156,32 +189,32 @@ function nextMode(state: State, panes: Panes): void {
 }
 
 /** What a pane is, to who cannot see it. */
-function label(pane: Pane, slide: Slide, state: State): void {
+function label(pane: Pane, slide: string, state: State, title: (id: string) => string): void {
   const { canvas } = pane.viewer;
   canvas.setAttribute("role", "application");
   canvas.setAttribute("aria-roledescription", "slide viewer");
   canvas.setAttribute("tabindex", "0");
   const draw = (): void => {
     const id = pane.side === "left" ? state.now.left : state.now.right;
-    const name = slide.layers.find((layer) => layer.id === id)?.title ?? id;
-    canvas.setAttribute("aria-label", `${slide.name}: ${name}. Arrow keys move, plus and minus zoom, Enter selects, question mark helps.`);
+    canvas.setAttribute("aria-label", `${slide}: ${title(id)}. Arrow keys move, plus and minus zoom, Enter selects, question mark helps.`);
   };
   state.listen(draw);
   draw();
 }
 
 /** The address bar says what is shown; a changed address is followed. */
-function keepAddress(slide: Slide, state: State, panes: Panes, inspector: Inspector): void {
+function keepAddress(state: State, home: View, panes: Panes, inspector: Inspector): void {
   let timer = 0;
   state.listen(() => {
     clearTimeout(timer);
     timer = window.setTimeout(() => history.replaceState(null, "", toHash(state.now)), 150);
   });
   window.addEventListener("hashchange", () => {
-    const shown = fromHash(location.hash, initial(slide), panes.pictures());
+    const shown = fromHash(location.hash, { ...state.now, view: home, row: null }, panes.pictures());
     state.change(shown);
     panes.show(shown.view);
     if (shown.row !== null) void inspector.row(shown.row);
+    else inspector.clear();
   });
   if (state.now.row !== null) void inspector.row(state.now.row);
 }

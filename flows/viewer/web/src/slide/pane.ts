@@ -7,6 +7,7 @@ import { level0Of, placeOf, worldOf, type Point } from "./geometry";
 import { GridDrawer } from "./grid_drawer";
 import { MapSource } from "./map_source";
 import { NucleiSource } from "./nuclei_source";
+import { keepOverviewAlike } from "./overview";
 import { paintTilesOf } from "./painted_tiles";
 import { PictureSource } from "./picture_source";
 import type { Shown, State, View } from "./state";
@@ -19,7 +20,17 @@ interface Wanted {
   half: Side | null;
 }
 
+/** What a pane tells the page of. */
+export interface Told {
+  /** Something has come, or is on its way. */
+  loaded: () => void;
+  /** A tile did not come: what is shown has a hole. */
+  lost: () => void;
+}
+
 const NUCLEI = "nuclei";
+/** How often a tile that did not come is asked for again. */
+const RETRIES = 1;
 /** Screen px per pixel of the finest picture, at most. */
 const CLOSEST = 24;
 
@@ -37,7 +48,7 @@ export class Pane {
     private readonly state: State,
     readonly side: Side,
     navigator: HTMLElement | null,
-    private readonly loaded: () => void,
+    private readonly told: Told,
   ) {
     spareInlineStyle();
     this.viewer = new OpenSeadragon.Viewer(options(element, navigator));
@@ -45,6 +56,11 @@ export class Pane {
     // first change of size would change what is shown. A point of its own mends that.
     Object.assign(this.viewer.viewport, { containerSize: this.viewer.viewport.getContainerSize() });
     paintTilesOf(this.viewer);
+    pinchPrecisely(this.viewer);
+    keepOverviewAlike(this.viewer);
+    this.viewer.addHandler("tile-load-failed", (event) => {
+      if (event.tries > RETRIES && this.items.get(keyOf(event.tiledImage)) === event.tiledImage) told.lost();
+    });
     this.viewer.addHandler("viewport-change", () => this.clip());
     this.viewer.addHandler("resize", () => this.clip());
     this.viewer.drawer.setImageSmoothingEnabled(!state.now.squares);
@@ -103,9 +119,7 @@ export class Pane {
   renew(slide: Slide): void {
     this.slide = slide;
     this.revision += 1;
-    for (const [key, old] of [...this.items]) {
-      if (key !== NUCLEI) this.add(key, old);
-    }
+    this.replace((key) => key !== NUCLEI);
     this.arrange();
   }
 
@@ -132,20 +146,35 @@ export class Pane {
     for (const want of wanted) {
       const item = this.items.get(want.key);
       if (item !== undefined) item.setOpacity(want.opacity);
-      else if (!this.coming.has(want.key)) this.add(want.key, null);
+      else if (!this.coming.has(want.key)) this.add(want.key);
     }
     this.order();
     this.clip();
-    this.loaded();
+    this.told.loaded();
   }
 
   private order(): void {
     const keys = [...this.slide.layers.map((layer) => layer.id), NUCLEI];
     const items = keys.map((key) => this.items.get(key)).filter((item) => item !== undefined);
-    [...this.leaving, ...items].forEach((item, place) => this.viewer.world.setItemIndex(item, place));
+    [...this.leaving, ...items].forEach((item, place) => {
+      if (this.viewer.world.getIndexOfItem(item) !== place) this.viewer.world.setItemIndex(item, place);
+    });
   }
 
-  private add(key: string, old: OpenSeadragon.TiledImage | null): void {
+  /** Fetches layers anew. Those that are not shown are let go until they are: they would never be whole. */
+  private replace(which: (key: string) => boolean): void {
+    for (const [key, item] of [...this.items]) {
+      if (!which(key)) continue;
+      if (item.getOpacity() > 0) {
+        this.add(key);
+      } else {
+        this.items.delete(key);
+        this.viewer.world.removeItem(item);
+      }
+    }
+  }
+
+  private add(key: string): void {
     const layer = this.slide.layers.find((one) => one.id === key);
     if (layer === undefined && key !== NUCLEI) return;
     this.coming.add(key);
@@ -153,13 +182,14 @@ export class Pane {
     this.viewer.addTiledImage({
       tileSource: this.source(layer) as unknown as string,
       ...place,
-      opacity: old?.getOpacity() ?? 0,
+      opacity: this.items.get(key)?.getOpacity() ?? 0,
       success: (event: Event) => {
         const item = (event as unknown as { item: OpenSeadragon.TiledImage }).item;
+        const old = this.items.get(key);
         this.coming.delete(key);
         this.items.set(key, item);
-        item.addHandler("fully-loaded-change", () => this.loaded());
-        if (old !== null) this.leave(old, item);
+        item.addHandler("fully-loaded-change", () => this.told.loaded());
+        if (old !== undefined) this.leave(old, item);
         this.arrange();
       },
     });
@@ -207,10 +237,7 @@ export class Pane {
   /** Pixels as squares are fetched without loss: who looks at pixels means their values. */
   private sharpen(): void {
     this.viewer.drawer.setImageSmoothingEnabled(!this.state.now.squares);
-    for (const layer of this.slide.layers) {
-      const item = this.items.get(layer.id);
-      if (item !== undefined && layer.kind === "rgb") this.add(layer.id, item);
-    }
+    this.replace((key) => this.slide.layers.some((layer) => layer.id === key && layer.kind === "rgb"));
   }
 
   /** In split mode, each picture's half. */
@@ -228,6 +255,26 @@ function halfOf(item: OpenSeadragon.TiledImage, half: Side, at: OpenSeadragon.Po
   const { x: width, y: height } = item.getContentSize();
   const x = Math.min(width, Math.max(0, item.viewportToImageCoordinates(at, true).x));
   return half === "left" ? new OpenSeadragon.Rect(0, 0, x, height) : new OpenSeadragon.Rect(x, 0, width - x, height);
+}
+
+/** Which layer a tiled image shows. */
+function keyOf(image: OpenSeadragon.TiledImage): string {
+  return image.source instanceof NucleiSource ? NUCLEI : (image.source as PictureSource | MapSource).layer.id;
+}
+
+/**
+ * Two fingers keep the tissue that is between them. The library's own way forgets every second step where both fingers'
+ * moves arrive within a frame, as they do: it starts from where the picture was last drawn.
+ */
+function pinchPrecisely(viewer: OpenSeadragon.Viewer): void {
+  viewer.addHandler("canvas-pinch", (event) => {
+    Object.assign(event, { preventDefaultPanAction: true, preventDefaultZoomAction: true });
+    const { viewport } = viewer;
+    const held = viewport.pointFromPixel(event.lastCenter);
+    viewport.zoomTo((viewport.getZoom() * event.distance) / event.lastDistance, undefined, true);
+    viewport.panTo(viewport.getCenter().plus(held.minus(viewport.pointFromPixel(event.center))), true);
+    viewport.applyConstraints();
+  });
 }
 
 /**
@@ -264,7 +311,7 @@ function options(element: HTMLElement, navigator: HTMLElement | null): OpenSeadr
     immediateRender: false,
     smoothTileEdgesMinZoom: Number.POSITIVE_INFINITY,
     blendTime: 0,
-    tileRetryMax: 1,
+    tileRetryMax: RETRIES,
     timeout: 60_000,
     crossOriginPolicy: false,
   } as OpenSeadragon.Options;

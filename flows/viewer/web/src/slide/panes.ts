@@ -18,6 +18,7 @@ export class Panes {
   private readonly pointed: Pointed[] = [];
   private readonly clicked: ((point: Point) => void)[] = [];
   private readonly made: ((pane: Pane) => void)[] = [];
+  private readonly lost: (() => void)[] = [];
 
   /** `element` and `navigator` must be in the page, for their size counts. */
   constructor(
@@ -65,6 +66,11 @@ export class Panes {
     if (this.right !== null) listener(this.right);
   }
 
+  /** Called when a part of what should be seen did not come. */
+  onLost(listener: () => void): void {
+    this.lost.push(listener);
+  }
+
   show(view: View, immediately = true): void {
     this.leader.goTo(view, immediately);
   }
@@ -88,7 +94,10 @@ export class Panes {
   private make(side: Side, navigator: HTMLElement | null): Pane {
     const holder = el("div", { class: "pane" });
     this.element.append(holder);
-    const pane = new Pane(holder, this.slide, this.state, side, navigator, () => this.busy());
+    const pane = new Pane(holder, this.slide, this.state, side, navigator, {
+      loaded: () => this.busy(),
+      lost: () => this.lost.forEach((listener) => listener()),
+    });
     const marks = new Marks(pane);
     this.marks.set(pane, marks);
     const { viewer } = pane;

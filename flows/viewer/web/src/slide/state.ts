@@ -69,7 +69,7 @@ type Listener = (now: Shown, before: Shown) => void;
 
 /** Holds the value and tells who listens when it changes. */
 export class State {
-  private readonly listeners: Listener[] = [];
+  private listeners: Listener[] = [];
 
   constructor(private value: Shown) {}
 
@@ -79,6 +79,24 @@ export class State {
 
   listen(listener: Listener): void {
     this.listeners.push(listener);
+  }
+
+  /** Builds something that listens, and hears it no more once `signal` is aborted: what has left the page is not drawn on. */
+  during<T>(signal: AbortSignal, build: () => T): T {
+    const before = this.listeners.length;
+    const built = build();
+    const added = new Set(this.listeners.slice(before));
+    signal.addEventListener("abort", () => {
+      this.listeners = this.listeners.filter((listener) => !added.has(listener));
+    });
+    return built;
+  }
+
+  /** Takes in what a newer description of the slide has: layers as they are first shown, a second picture on the right. */
+  welcome(slide: Slide): void {
+    const fresh = initial(slide);
+    const { left, right, layers } = this.value;
+    this.change({ layers: { ...fresh.layers, ...layers }, left: left || fresh.left, right: right === left ? fresh.right : right });
   }
 
   change(part: Partial<Shown>): void {
