@@ -39,9 +39,13 @@ _SCAFFOLD = (
     "failed.json", FENCE,
 )  # fmt: skip
 
+THUMBNAIL = "thumbnail.jpg"
+
+COHORT_FILES = ("cohort.parquet", "report.html")
+"""What lies beside the slides' folders, about all of them."""
 
 _RESULTS = {
-    "nuclei.parquet", "nuclei.geojson.gz", "patches.parquet", "preview.png", "report.html", "run.json",
+    "nuclei.parquet", "nuclei.geojson.gz", "patches.parquet", "preview.png", THUMBNAIL, "report.html", "run.json",
 }  # fmt: skip
 
 
