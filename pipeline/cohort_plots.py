@@ -19,8 +19,8 @@ _BARS = 20
 def slides_plot(
     name: str, values: Sequence[tuple[str, float]], what: str, words: Callable[[float], str]
 ) -> Plot | None:
-    """One value a slide, largest first; of many slides a histogram. None where there are no values."""
-    if not values:
+    """One value a slide, largest first; of many slides a histogram. None where there is nothing to compare."""
+    if len(values) < 2:
         return None
     amounts = np.array([value for _, value in values], np.float64)
     median = float(np.median(amounts))

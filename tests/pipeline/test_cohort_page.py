@@ -180,6 +180,13 @@ def test_plots_show_every_slide_up_to_forty_and_how_they_are_spread_beyond(tmp_p
     assert any(label.startswith("Histogram of nuclei per mm² of tissue over 41 slides") for label in labels)
 
 
+def test_one_slide_is_compared_with_nothing(tmp_path: Path) -> None:
+    finish(tmp_path, "a", json.dumps(slide_run(1)))
+    write_cohort(tmp_path)
+    labels = [str(plot["aria-label"]) for plot in Page(tmp_path / "report.html").all("svg")]
+    assert labels == ["How long each stage took, over all slides."]
+
+
 def test_slides_that_stand_out_are_named_with_their_value(tmp_path: Path) -> None:
     for index in range(10):
         run = slide_run(1)

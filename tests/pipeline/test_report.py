@@ -126,7 +126,7 @@ def test_a_page_shares_tissue_out_and_shows_the_surest_patches(finished: Path) -
     # Of the map's 63 x 75 px of 2 um, 37 columns were judged, and IDC has a probability of 0.75 there.
     assert "Tissue judged0.009324 mm²" in words
     assert "Counts as IDCfrom a probability of 0.5" in words
-    assert "IDC 0.009324100.0 %10.00932 mm², around x 0.04 mm, y 0.06 mm 4" in words
+    assert "IDC 0.009324100.0%10.00932 mm², around x 0.04 mm, y 0.06 mm 4" in words
     assert "Framed: the largest focus of IDC" in words
     assert "Surest patches: IDC" in words
     assert "0.750 at x 0.00, y 0.00 mm" in words
