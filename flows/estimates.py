@@ -68,8 +68,9 @@ def _worker_elsewhere(cluster: Cluster | None, *, cuda: bool) -> Machine:
     """One worker with a machine of its own, and how many there are; of those that others started nothing is known."""
     if isinstance(cluster, SlurmJobs | KubernetesPods):
         memory = read_size(_in_units_of_our_own(cluster.memory), "[cluster] memory") or _UNKNOWN_BYTES
-        return Machine(1, cluster.threads, memory, _speed(cluster.cores, cuda=cuda), cuda, cluster.workers)
-    return Machine(1, _UNKNOWN_THREADS, _UNKNOWN_BYTES, _speed(_UNKNOWN_THREADS, cuda=cuda), cuda)
+        speed = _speed(cluster.cores, cuda=cuda)
+        return Machine(1, cluster.threads, memory, speed, cuda, cluster.workers, drives=False)
+    return Machine(1, _UNKNOWN_THREADS, _UNKNOWN_BYTES, _speed(_UNKNOWN_THREADS, cuda=cuda), cuda, drives=False)
 
 
 def _in_units_of_our_own(size: str) -> str:

@@ -25,11 +25,11 @@ from pipeline.bucket import Bucket
 from pipeline.errors import HistoloomError, StoreBusy, StoreError
 from pipeline.lease import hold_lease, owner_of
 from pipeline.object_url import ObjectUrl
-from pipeline.output import SlideOutput, read_json
+from pipeline.output import COHORT_FILES, THUMBNAIL, SlideOutput, read_json
 from pipeline.publish import DONE_MARK, publish_slide
 from pipeline.schedule import Workers
 
-_COHORT_FILES = {"cohort.parquet": "application/vnd.apache.parquet", "report.html": "text/html"}
+_MEDIA_TYPES = {".parquet": "application/vnd.apache.parquet", ".html": "text/html"}
 _AT_ONCE = 16
 
 
@@ -76,12 +76,13 @@ def publish_failure(out: ObjectUrl, output: SlideOutput, failure: HistoloomError
 def publish_cohort(out: ObjectUrl) -> None:
     """Write the cohort's table and page anew, from the `run.json` of every slide that is published there."""
     from pipeline.cohort import write_cohort
+    from pipeline.cohort_page import MOST_PICTURES
 
     bucket = Bucket(out)
-    with mirrored(out) as folder:
+    with mirrored(out, pictures=MOST_PICTURES) as folder:
         write_cohort(folder)
-        for name, media_type in _COHORT_FILES.items():
-            bucket.put((out / name).key, folder / name, media_type)
+        for name in COHORT_FILES:
+            bucket.put((out / name).key, folder / name, _MEDIA_TYPES[Path(name).suffix])
 
 
 def published_states(out: ObjectUrl) -> list[dict[str, Any]]:
@@ -97,15 +98,18 @@ def published_states(out: ObjectUrl) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def mirrored(out: ObjectUrl) -> Iterator[Path]:
-    """A folder that looks like the store for as long as the block, to what asks how slides are."""
+def mirrored(out: ObjectUrl, pictures: int = 0) -> Iterator[Path]:
+    """A folder that looks like the store for as long as the block, to what asks how slides are.
+
+    Of results it holds the thumbnails of the first slides by name, as many as `pictures`.
+    """
     with TemporaryDirectory(prefix="histoloom-") as folder:
-        _mirror(out, Path(folder))
+        _mirror(out, Path(folder), pictures)
         yield Path(folder)
 
 
-def _mirror(out: ObjectUrl, folder: Path) -> None:
-    """Copy what the store says about its slides, and none of their results: `run.json`, `failed.json`, `lock.json`."""
+def _mirror(out: ObjectUrl, folder: Path, pictures: int) -> None:
+    """Copy what the store says about its slides: `run.json`, `failed.json`, `lock.json`; and so many thumbnails."""
     bucket = Bucket(out)
     slides, _ = bucket.list_folder(out.prefix)
     begun, _ = bucket.list_folder((out / ".partial").prefix)
@@ -119,12 +123,14 @@ def _mirror(out: ObjectUrl, folder: Path) -> None:
 
     def copy_slide(name: str) -> None:
         if copy(f"{name}/{DONE_MARK}"):
-            (folder / name / "preview.png").touch()  # it is there too; the page links to it
+            (folder / name / "preview.png").touch()  # it is there too, for who asks no more than that
         else:
             (folder / ".partial" / name).mkdir(parents=True, exist_ok=True)
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         list(pool.map(copy_slide, filter(_is_plain, slides)))
+        done = sorted(path.parent.name for path in folder.glob(f"*/{DONE_MARK}"))
+        list(pool.map(copy, [f"{name}/{THUMBNAIL}" for name in done[:pictures]]))
         marks = [f".partial/{name}/{mark}.json" for name in filter(_is_plain, begun) for mark in ("failed", "lock")]
         list(pool.map(copy, marks))
 

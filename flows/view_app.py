@@ -21,7 +21,7 @@ from flows.view_guard import REPORT_CSP, STORE_PREFIX, Guard, Policy
 from flows.view_links import neuroglancer_link
 from flows.view_ranges import asked_range
 from pipeline.errors import HistoloomError, ResourceLost, StorageRefused
-from pipeline.output import is_result
+from pipeline.output import COHORT_FILES, is_result
 from pipeline.view_nuclei import View
 from pipeline.view_slide import SlideView
 
@@ -30,6 +30,7 @@ STATIC = Path(__file__).with_name("viewer") / "static"
 _THREADS = 8
 _PIECE = 1 << 18
 _NO_CACHE = {"cache-control": "no-cache"}
+_MEDIA_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".json": "application/json"}
 _FAR = 1e9
 _TILE = re.compile(r"(\d{1,2})/(\d{1,9})_(\d{1,9})", re.ASCII)
 
@@ -193,40 +194,46 @@ def _found(content: Any) -> Response:
 
 
 def _add_files(app: FastAPI, catalogue: Catalogue) -> None:
+    @app.get("/files/{name}")
+    def cohort_file(name: str, request: Request) -> Response:
+        """The cohort's page, where a slide's page links to it as the one above; and the table that it names."""
+        if name not in COHORT_FILES:
+            raise HTTPException(404)
+        return _send(catalogue, name, request, is_page=name == "report.html")
+
     @app.get("/files/{slide}/{path:path}")
     def file(slide: str, path: str, request: Request) -> Response:
         folder = catalogue.folder(slide)
         if not is_result(path, folder.rpartition("/")[2]):
             raise HTTPException(404)
-        opened = catalogue.files.open(f"{folder}/{path}")
-        if opened is None:
-            raise HTTPException(404)
-        content, stamp = opened
-        headers = {**_NO_CACHE, "etag": f'"{stamp.tag.strip(chr(34))}"', "accept-ranges": "bytes"}
-        if path == "report.html":
-            headers["content-security-policy"] = REPORT_CSP
-        if headers["etag"] in request.headers.get("if-none-match", ""):
-            content.close()
-            return Response(status_code=304, headers=headers)
-        asked = request.headers.get("range")
-        if request.headers.get("if-range", headers["etag"]) != headers["etag"]:
-            asked = None  # what the client has a part of is no more: it gets the whole anew
-        part = asked_range(asked, stamp.bytes)
-        if part is None:
-            content.close()
-            return Response(status_code=416, headers={**headers, "content-range": f"bytes */{stamp.bytes}"})
-        headers["content-length"] = str(len(part))
-        status = 200
-        if asked and len(part) != stamp.bytes:
-            status, headers["content-range"] = 206, f"bytes {part.start}-{part.stop - 1}/{stamp.bytes}"
-        return StreamingResponse(_pieces(content, part), status, headers, media_type=_media_type(path))
+        return _send(catalogue, f"{folder}/{path}", request, is_page=path == "report.html")
 
 
-def _media_type(path: str) -> str:
-    """Nothing in a store is a page, whatever it is called."""
-    if path == "report.html":
-        return "text/html; charset=utf-8"
-    return {".png": "image/png", ".json": "application/json"}.get(Path(path).suffix, "application/octet-stream")
+def _send(catalogue: Catalogue, path: str, request: Request, *, is_page: bool) -> Response:
+    """A file below the folder of results, or the part of it that is asked for. No other is a page, however called."""
+    opened = catalogue.files.open(path)
+    if opened is None:
+        raise HTTPException(404)
+    content, stamp = opened
+    headers = {**_NO_CACHE, "etag": f'"{stamp.tag.strip(chr(34))}"', "accept-ranges": "bytes"}
+    if is_page:
+        headers["content-security-policy"] = REPORT_CSP
+    if headers["etag"] in request.headers.get("if-none-match", ""):
+        content.close()
+        return Response(status_code=304, headers=headers)
+    asked = request.headers.get("range")
+    if request.headers.get("if-range", headers["etag"]) != headers["etag"]:
+        asked = None  # what the client has a part of is no more: it gets the whole anew
+    part = asked_range(asked, stamp.bytes)
+    if part is None:
+        content.close()
+        return Response(status_code=416, headers={**headers, "content-range": f"bytes */{stamp.bytes}"})
+    headers["content-length"] = str(len(part))
+    status = 200
+    if asked and len(part) != stamp.bytes:
+        status, headers["content-range"] = 206, f"bytes {part.start}-{part.stop - 1}/{stamp.bytes}"
+    kind = "text/html; charset=utf-8" if is_page else _MEDIA_TYPES.get(Path(path).suffix, "application/octet-stream")
+    return StreamingResponse(_pieces(content, part), status, headers, media_type=kind)
 
 
 def _pieces(content: IO[bytes], part: range) -> Iterator[bytes]:

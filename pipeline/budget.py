@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from pipeline.budget_config import Budget, show_size
 from pipeline.errors import DiskFull, OverBudget
 from pipeline.grid import TileGrid
 from pipeline.ingest import tiles_near
+from pipeline.qc_measure import HALO_PX
 from pipeline.recipe import Recipe
 from pipeline.stage import Network
 from pipeline.tissue import TissueMask
@@ -37,6 +38,9 @@ _PROCESS_BYTES, _TORCH_BYTES = 260 * 2**20, 240 * 2**20
 _PASS_OVERHEAD = 1.5
 # Bytes a pixel of one tile while it is worked on, beside what a network takes.
 _INGEST, _SEGMENT, _DRAW, _HALVE_FLOATS = 12, 110, 30, 48
+# The same of quality control: of a tile that is measured; and of the process that drives the slide, for each cell that
+# is judged and each pixel of the thumbnail.
+_INSPECT, _JUDGE, _GLANCE = 48, 190, 80
 # A CUDA context with its libraries, and what the allocator keeps beside live tensors.
 _CUDA_BYTES, _CUDA_OVERHEAD = 600 * 2**20, 1.3
 
@@ -68,6 +72,8 @@ class Machine:
     cuda: bool = False
     count: int = 1
     """So many machines like this one share the work; memory is reckoned for each."""
+    drives: bool = True
+    """Whether the process that drives the slide runs there too."""
 
     @property
     def at_once(self) -> int:
@@ -88,15 +94,23 @@ class Estimate:
     vram_bytes: int
     """Of one GPU; 0 where none is used."""
     seconds: float
+    alone_bytes: int = 0
+    """Of memory, what the driving process takes for the whole slide while no batch is at work."""
 
     def memory_bytes(self, machine: Machine, at_once: int | None = None) -> int:
         """Of all processes together, with so many batches at the same time."""
-        return machine.processes * self.process_bytes + (at_once or machine.at_once) * self.batch_bytes
+        batches = (at_once or machine.at_once) * self.batch_bytes
+        return machine.processes * self.process_bytes + max(batches, self._alone_bytes(machine))
 
     def most_at_once(self, machine: Machine, memory_bytes: int) -> int:
         """How many batches fit into so much memory; 0 when not one does."""
         left = memory_bytes - machine.processes * self.process_bytes
+        if left < self._alone_bytes(machine):
+            return 0
         return max(0, min(machine.at_once, left // self.batch_bytes))
+
+    def _alone_bytes(self, machine: Machine) -> int:
+        return self.alone_bytes if machine.drives else 0
 
 
 def estimate(recipe: Recipe, tissue: TissueMask, needs: Mapping[str, NetworkNeed], machine: Machine) -> Estimate:
@@ -112,6 +126,7 @@ def estimate(recipe: Recipe, tissue: TissueMask, needs: Mapping[str, NetworkNeed
         batch_bytes=int(max(_batches(recipe)) + (0 if machine.cuda else _PASS_OVERHEAD * on_device)),
         vram_bytes=int(_CUDA_BYTES + weights + _CUDA_OVERHEAD * on_device) if machine.cuda and networks else 0,
         seconds=_seconds(recipe, tissue, needs, machine),
+        alone_bytes=_alone(recipe, tissue),
     )
 
 
@@ -126,6 +141,13 @@ def _passes(recipe: Recipe, needs: Mapping[str, NetworkNeed]) -> Iterator[tuple[
         yield network, needs[network.name].at_once * network.field_px**2
 
 
+def _alone(recipe: Recipe, tissue: TissueMask) -> int:
+    """Bytes that the driving process takes: for a look at the thumbnail, later to judge all cells together."""
+    if not recipe.inspect:
+        return 0
+    return max(_GLANCE * tissue.frame.box.area_px, _JUDGE * recipe.inspect.cells.frame.box.area_px)
+
+
 def _batches(recipe: Recipe) -> Iterator[float]:
     """Bytes of one batch of each stage, in the process that does it."""
     core = recipe.core_px**2
@@ -133,6 +155,8 @@ def _batches(recipe: Recipe) -> Iterator[float]:
     yield core * (_INGEST + 3 * max(1.0, ratio) ** 2)  # a resampled tile is made of a larger one
     channels = max((len(content.channels) for content in recipe.heatmaps.values()), default=0)
     yield core * max(_INGEST * 4, _HALVE_FLOATS * channels)
+    if recipe.inspect:
+        yield (recipe.inspect.core_px + 2 * HALO_PX) ** 2 * _INSPECT
     if recipe.super_resolve:
         stage = recipe.super_resolve
         read = (stage.core_px + 2 * stage.network.halo_px) ** 2
@@ -180,6 +204,8 @@ def _seconds(recipe: Recipe, tissue: TissueMask, needs: Mapping[str, NetworkNeed
     """How long: networks by their arithmetic, all else by pixels, shared by the processes."""
     pixels = _PYRAMID * _pixels(recipe, tissue, recipe.ingest.reach_um)
     arithmetic = 0.0
+    if recipe.inspect:
+        pixels += _pixels(recipe, tissue, 0) / recipe.base.pixels_per(recipe.inspect.frame) ** 2
     if recipe.super_resolve:
         stage = recipe.super_resolve
         seen = _seen(_pixels(recipe, tissue, stage.reach_um), stage.core_px, stage.network.halo_px)
@@ -223,8 +249,16 @@ def refuse_what_does_not_fit(
         least = wanted.memory_bytes(machine, 1)
         whose = "--max-memory allows" if budget.max_memory_bytes == allowed else "this machine has"
         msg = f"{name}: wants {show_size(least)} of memory, batch by batch; {whose} {show_size(allowed)}"
-        raise OverBudget(msg, "Take smaller tiles (--core-px 512 or 256), fewer processes (--workers), or more memory.")
+        raise OverBudget(msg, _cure(wanted, machine, allowed))
     return None if fit >= machine.at_once else fit
+
+
+def _cure(wanted: Estimate, machine: Machine, allowed_bytes: int) -> str:
+    """What to do where memory would not do: smaller tiles make nothing smaller that is held of the whole slide."""
+    without = replace(wanted, alone_bytes=0)
+    if without.most_at_once(machine, allowed_bytes):
+        return "Leave out quality control (--qc off), take fewer processes (--workers), or more memory."
+    return "Take smaller tiles (--core-px 512 or 256), fewer processes (--workers), or more memory."
 
 
 def _refuse_disk(name: str, wanted: Estimate, budget: Budget, out: Path, held_bytes: int) -> None:

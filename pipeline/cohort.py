@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -21,7 +21,7 @@ from pipeline.preview import write_preview
 from pipeline.record import Record, plain
 from pipeline.report import write_slide_report
 from pipeline.report_facts import nuclei_per_mm2
-from pipeline.report_qc import findings
+from pipeline.report_qc import Finding, findings
 from pipeline.report_time import stage_times
 
 SCHEMA = pa.schema(
@@ -91,8 +91,8 @@ def _finished_row(folder: Path) -> CohortRow:
         median_nuclei_per_mm2=record.number("nuclei_density", "median_per_mm2"),
         p95_nuclei_per_mm2=record.number("nuclei_density", "p95_per_mm2"),
         patches=Record({"all": sum(patches)}).count("all") if patches else None,
-        qc_warning_codes=tuple(finding.code for finding in quality if finding.severity == "warning"),
-        qc_note_codes=tuple(finding.code for finding in quality if finding.severity != "warning"),
+        qc_warning_codes=_codes(finding for finding in quality if finding.severity == "warning"),
+        qc_note_codes=_codes(finding for finding in quality if finding.severity != "warning"),
         seconds=record.number("timings", "seconds"),
         stage_seconds=tuple((stage.name, stage.seconds) for stage in stage_times(record)),
         peak_rss_bytes=record.count("peak_rss_bytes"),
@@ -103,6 +103,11 @@ def _finished_row(folder: Path) -> CohortRow:
         histoloom=_text(record, "histoloom"),
         **_quality(record),
     )
+
+
+def _codes(found: Iterable[Finding]) -> tuple[str, ...]:
+    """Each code once, however many findings have it."""
+    return tuple(dict.fromkeys(finding.code for finding in found))
 
 
 def _quality(record: Record) -> dict[str, Any]:

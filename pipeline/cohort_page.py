@@ -6,21 +6,20 @@ import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote
 
 from pipeline.cohort_outliers import LEAST_SLIDES, Outlier, outliers
 from pipeline.cohort_plots import slides_plot, stages_plot
 from pipeline.cohort_row import CohortRow
+from pipeline.output import THUMBNAIL
 from pipeline.page import render
 from pipeline.plot import Plot
-from pipeline.report_facts import duration
-from pipeline.small_picture import small_picture
+from pipeline.report_facts import duration, rounded
+from pipeline.thumbnail_file import thumbnail_uri
 
-# A picture takes some 6 kB of the page: more of them, and it would open slowly and be too large to send.
-MOST_PICTURES = 500
-_PICTURE_PX = 176
+MOST_PICTURES = 1000
+"""In the page: as none takes more than 16 kB of it, all together at most 16 MiB, however many slides there are."""
 
 # Where `histoloom view` listens unless told otherwise.
 _VIEWER = "http://127.0.0.1:8300/slide/"
@@ -61,13 +60,24 @@ class _Unusual:
 
 Measure = Callable[[CohortRow], float | None]
 
-_NUMBERS: tuple[tuple[str, Measure, str], ...] = (
-    ("tissue, mm²", lambda row: row.tissue_mm2, ",.3g"),
-    ("nuclei", lambda row: row.nuclei, ","),
-    ("nuclei per mm²", lambda row: row.nuclei_per_mm2, ",.0f"),
-    ("patches", lambda row: row.patches, ","),
-    ("time", lambda row: row.seconds, ""),
-    ("memory, GiB", lambda row: None if row.peak_rss_bytes is None else row.peak_rss_bytes / 2**30, ".2f"),
+Words = Callable[[float], str]
+
+
+def _three_digits(value: float) -> str:
+    return rounded(value, 3)
+
+
+_NUMBERS: tuple[tuple[str, Measure, Words], ...] = (
+    ("tissue, mm²", lambda row: row.tissue_mm2, _three_digits),
+    ("nuclei", lambda row: row.nuclei, "{:,}".format),
+    ("nuclei per mm²", lambda row: row.nuclei_per_mm2, "{:,.0f}".format),
+    ("patches", lambda row: row.patches, "{:,}".format),
+    ("time", lambda row: row.seconds, duration),
+    (
+        "memory, GiB",
+        lambda row: None if row.peak_rss_bytes is None else row.peak_rss_bytes / 2**30,
+        "{:.2f}".format,
+    ),
 )
 
 
@@ -111,7 +121,7 @@ def totals(rows: Sequence[CohortRow]) -> list[tuple[str, str]]:
     patches = [row.patches for row in rows if row.patches is not None]
     seconds = [row.seconds for row in rows if row.seconds is not None]
     if tissue_mm2:
-        found.append((f"{sum(tissue_mm2):,.4g} mm²", "tissue"))
+        found.append((f"{rounded(sum(tissue_mm2), 4)} mm²", "tissue"))
     if nuclei:
         found.append((f"{sum(nuclei):,}", "nuclei"))
     if both:
@@ -125,7 +135,7 @@ def totals(rows: Sequence[CohortRow]) -> list[tuple[str, str]]:
 
 
 def _has_picture(folder: Path | None) -> bool:
-    return folder is not None and (folder / "preview.png").is_file()
+    return folder is not None and (folder / THUMBNAIL).is_file()
 
 
 def _line(row: CohortRow, folder: Path | None, *, pictured: bool) -> _Line:
@@ -135,61 +145,39 @@ def _line(row: CohortRow, folder: Path | None, *, pictured: bool) -> _Line:
         *(["flagged"] if row.qc_warning_codes else []),
         *(["estimated"] if row.super_resolved_mpp else []),
     ]
-    mpp = "–" if row.mpp is None else f"{row.mpp:.3g}"
+    mpp = "–" if row.mpp is None else f"{row.mpp:.4g}"
     if row.super_resolved_mpp is not None:
-        mpp += f" → {row.super_resolved_mpp:.3g}"
-    picture = _picture(folder / "preview.png", link) if pictured and folder else ""
-    cells = tuple(_cell(measure(row), form) for _, measure, form in _NUMBERS)
+        mpp += f" → {row.super_resolved_mpp:.4g}"
+    picture = thumbnail_uri(folder / THUMBNAIL) if pictured and folder else ""
+    cells = tuple(_cell(measure(row), words) for _, measure, words in _NUMBERS)
     return _Line(row, link, f"{_VIEWER}{link}" if link else "", picture, " ".join(kinds), mpp, cells)
 
 
-def _cell(value: float | None, form: str) -> _Cell:
-    if value is None:
-        return _Cell("–", "")
-    return _Cell(f"{value:{form}}" if form else duration(value), repr(value))
-
-
-def _picture(path: Path, link: str) -> str:
-    """A preview as a small picture; nothing where it cannot be read.
-
-    An empty file stands for one that lies beside the page in a bucket, and was not fetched: it is linked.
-    """
-    try:
-        stat = path.stat()
-        if not stat.st_size:
-            return f"{link}/{path.name}"
-        return _small(path, stat.st_mtime_ns, stat.st_size)
-    except (OSError, ValueError, SyntaxError):  # Pillow says SyntaxError of broken PNG files
-        return ""
-
-
-@lru_cache(maxsize=MOST_PICTURES)
-def _small(path: Path, modified_ns: int, size_bytes: int) -> str:
-    """Remembered as long as the file is the same: who watches a folder writes the page again and again."""
-    return small_picture(path, _PICTURE_PX)
+def _cell(value: float | None, words: Words) -> _Cell:
+    return _Cell("–", "") if value is None else _Cell(words(value), repr(value))
 
 
 def _plots(done: Sequence[CohortRow]) -> list[tuple[str, Plot]]:
     density = [(row.slide, row.nuclei_per_mm2) for row in done if row.nuclei_per_mm2 is not None]
     tissue = [(row.slide, row.tissue_mm2) for row in done if row.tissue_mm2 is not None]
     plots = {
-        "Density of nuclei": slides_plot("density", density, "nuclei per mm² of tissue", ",.0f"),
-        "Tissue": slides_plot("tissue", tissue, "tissue, mm²", ",.3g"),
+        "Density of nuclei": slides_plot("density", density, "nuclei per mm² of tissue", "{:,.0f}".format),
+        "Tissue": slides_plot("tissue", tissue, "tissue, mm²", _three_digits),
         "Time by stage": stages_plot([row.stage_seconds for row in done]),
     }
     return [(heading, plot) for heading, plot in plots.items() if plot]
 
 
 def _unusual(done: Sequence[CohortRow]) -> list[_Unusual]:
-    measures: list[tuple[str, Measure, str]] = [
-        ("nuclei per mm²", lambda row: row.nuclei_per_mm2, ",.0f"),
-        ("tissue, mm²", lambda row: row.tissue_mm2, ",.3g"),
-        ("seconds per mm² of tissue", _seconds_per_mm2, ",.3g"),
+    measures: list[tuple[str, Measure, Words]] = [
+        ("nuclei per mm²", lambda row: row.nuclei_per_mm2, "{:,.0f}".format),
+        ("tissue, mm²", lambda row: row.tissue_mm2, _three_digits),
+        ("seconds per mm² of tissue", _seconds_per_mm2, _three_digits),
     ]
     found = []
-    for what, measure, form in measures:
+    for what, measure, words in measures:
         values = [(row.slide, value) for row in done if (value := measure(row)) is not None]
-        told = tuple((entry.slide, f"{entry.value:{form}}", _compared(entry, form)) for entry in outliers(values))
+        told = tuple((entry.slide, words(entry.value), _compared(entry, words)) for entry in outliers(values))
         found += [_Unusual(what, told)] if told else []
     return found
 
@@ -198,9 +186,9 @@ def _seconds_per_mm2(row: CohortRow) -> float | None:
     return row.seconds / row.tissue_mm2 if row.seconds is not None and row.tissue_mm2 else None
 
 
-def _compared(outlier: Outlier, form: str) -> str:
-    median = f"the median, {outlier.median:{form}}"
+def _compared(outlier: Outlier, words: Words) -> str:
+    median = f"the median, {words(outlier.median)}"
     if outlier.value <= 0:
         return f"none, where {median} is not"
     ratio = outlier.value / outlier.median
-    return f"{ratio:.3g} times {median}" if ratio > 1 else f"{ratio:.2g} of {median}"
+    return f"{rounded(ratio, 3)} times {median}" if ratio > 1 else f"{ratio:.2g} of {median}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -16,21 +16,23 @@ MOST_NAMED = 40
 _BARS = 20
 
 
-def slides_plot(name: str, values: Sequence[tuple[str, float]], what: str, form: str) -> Plot | None:
-    """One value a slide, largest first; of many slides a histogram. None where there are no values."""
-    if not values:
+def slides_plot(
+    name: str, values: Sequence[tuple[str, float]], what: str, words: Callable[[float], str]
+) -> Plot | None:
+    """One value a slide, largest first; of many slides a histogram. None where there is nothing to compare."""
+    if len(values) < 2:
         return None
     amounts = np.array([value for _, value in values], np.float64)
     median = float(np.median(amounts))
     if len(values) <= MOST_NAMED:
-        alt = f"{what} of {len(values)} slides, largest first; the median is {median:{form}}."
-        entries = [(slide, value, f"{value:{form}}") for slide, value in sorted(values, key=lambda one: -one[1])]
+        alt = f"{what} of {len(values)} slides, largest first; the median is {words(median)}."
+        entries = [(slide, value, words(value)) for slide, value in sorted(values, key=lambda one: -one[1])]
         return named_bars(name, alt, entries, what)
     width = _nice(float(amounts.max()) / _BARS)
     counts = Histogram(width, int(amounts.max() / width) + 1)
     counts.add(amounts)
-    alt = f"Histogram of {what} over {len(values):,} slides; the median is {median:{form}}."
-    marks = [Mark(median, f"median {median:{form}}")]
+    alt = f"Histogram of {what} over {len(values):,} slides; the median is {words(median)}."
+    marks = [Mark(median, f"median {words(median)}")]
     return histogram(name, alt, counts.counts.tolist(), Scale(what, width), "slides", marks)
 
 

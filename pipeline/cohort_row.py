@@ -49,7 +49,7 @@ class CohortRow:
     seconds: float | None = None
     """Of all stages together."""
     stage_seconds: tuple[tuple[str, float], ...] = ()
-    """A map from stage to seconds; the coarser levels of all layers are one stage."""
+    """A map from stage to seconds; the coarser levels of all layers are one, as those of the flags are."""
     peak_rss_bytes: int | None = None
     input_bytes: int | None = None
     input_sha256: str | None = None

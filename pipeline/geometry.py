@@ -25,6 +25,10 @@ class Box:
             msg = f"a box cannot have a negative side: {self.height} x {self.width} px"
             raise ValueError(msg)
 
+    def __str__(self) -> str:
+        """As errors tell people of it."""
+        return f"y {self.y}, x {self.x}, {self.height} x {self.width} px"
+
     @property
     def y_end(self) -> int:
         """The first row below."""

@@ -15,7 +15,7 @@ from pipeline.heatmap_top import TopPatch, cut_patch, top_patches
 from pipeline.plot import Plot
 from pipeline.plots import Mark, Scale, histogram
 from pipeline.record import plain
-from pipeline.report_facts import Row
+from pipeline.report_facts import Row, rounded
 from pipeline.scene import Heat, Overview, Scene, heats, look_over
 
 _ROOM_PX = (640, 840)
@@ -125,7 +125,9 @@ def _spreads(name: str, summary: HeatmapSummary) -> tuple[Plot, ...]:
     for area in shown:
         label = plain(area.label, 40)
         values = [count * px_mm2 for count in area.spread.counts.tolist()]
-        alt = f"Histogram of the probability of {label} over {summary.judged_mm2:,.3g} mm² of tissue, from 0 to 1"
+        alt = (
+            f"Histogram of the probability of {label} over {rounded(summary.judged_mm2, 3)} mm² of tissue, from 0 to 1"
+        )
         marks = []
         if two:
             marks = [Mark(summary.operating_point, f"counts as {label} from {summary.operating_point:.3g}")]
@@ -137,10 +139,10 @@ def _spreads(name: str, summary: HeatmapSummary) -> tuple[Plot, ...]:
 
 
 def _facts(summary: HeatmapSummary, *, masked: bool) -> tuple[Row, ...]:
-    facts = [("Tissue judged", f"{summary.judged_mm2:,.4g} mm²")]
+    facts = [("Tissue judged", f"{rounded(summary.judged_mm2, 4)} mm²")]
     if summary.left_out_mm2:
         why = "in patches of which less than half is tissue" + (", or flagged by quality control" if masked else "")
-        facts.append(("Left out", f"{summary.left_out_mm2:,.3g} mm², {why}"))
+        facts.append(("Left out", f"{rounded(summary.left_out_mm2, 3)} mm², {why}"))
     if len(summary.classes) == 2:
         label = plain(summary.classes[1].label, 60)
         facts.append((f"Counts as {label}", f"from a probability of {summary.operating_point:.3g}"))
@@ -150,7 +152,7 @@ def _facts(summary: HeatmapSummary, *, masked: bool) -> tuple[Row, ...]:
 def describe_place(focus: Focus, summary: HeatmapSummary) -> str:
     """A focus's area, and where the middle of it lies on the slide."""
     mm = summary.frame.mpp / 1000
-    return f"{focus.area_px * mm**2:,.3g} mm², around x {focus.x_px * mm:.2f} mm, y {focus.y_px * mm:.2f} mm"
+    return f"{rounded(focus.area_px * mm**2, 3)} mm², around x {focus.x_px * mm:.2f} mm, y {focus.y_px * mm:.2f} mm"
 
 
 def _shot(scene: Scene, patch: TopPatch, label: str) -> Shot:

@@ -39,9 +39,13 @@ _SCAFFOLD = (
     "failed.json", FENCE,
 )  # fmt: skip
 
+THUMBNAIL = "thumbnail.jpg"
+
+COHORT_FILES = ("cohort.parquet", "report.html")
+"""What lies beside the slides' folders, about all of them."""
 
 _RESULTS = {
-    "nuclei.parquet", "nuclei.geojson.gz", "patches.parquet", "preview.png", "report.html", "run.json",
+    "nuclei.parquet", "nuclei.geojson.gz", "patches.parquet", "preview.png", THUMBNAIL, "report.html", "run.json",
 }  # fmt: skip
 
 
@@ -192,13 +196,20 @@ def refuse_other_plan(begun: Plan, plan: Plan, folder: Path | str) -> None:
     now, defaults = _flat(plan), _flat({"settings": SlideConfig().as_dict()})
     before = {key: value for key, value in defaults.items() if key in now} | _flat(begun)
     changes = [
-        f"{key} was {before.get(key)!r}, now {now.get(key)!r}"
+        f"{key} was {_said(before.get(key))}, now {_said(now.get(key))}"
         for key in sorted(before.keys() | now.keys())
         if before.get(key) != now.get(key)
     ]
     if changes:
         msg = f"{folder}: begun with other settings: {'; '.join(changes)}"
         raise PlanChanged(msg, "Start over with --force, or give another --out.")
+
+
+def _said(value: object) -> str:
+    """A setting in an error, as a person would write it."""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_said, value)) or "none"
+    return "unset" if value is None else repr(value)
 
 
 def _flat(plan: Any, prefix: str = "") -> dict[str, Any]:

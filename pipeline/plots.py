@@ -17,6 +17,9 @@ _HEIGHT_PX = 250.0
 _ROW_PX = 26.0
 _NAMES_PX = 190.0
 _NAME_LETTERS = 26
+# Wide enough for any typeface that a page may have.
+_LETTER_PX = 7.0
+_MOST_WORDS_PX = 250.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,8 @@ def histogram(
     axes.set_xlabel(scale.label, labelpad=6)
     axes.set_ylabel(what, labelpad=6)
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=all(float(value).is_integer() for value in values)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
     axes.grid(axis="y", color=LINE, linewidth=1, zorder=1)
     return Plot(drawing.svg(name, alt), alt, (scale.label, what), rows)
 
@@ -81,7 +85,8 @@ def histogram(
 def named_bars(name: str, alt: str, entries: Sequence[tuple[str, float, str]], what: str) -> Plot:
     """A bar a name, one below the other: (name, value, the value in words)."""
     drawing = Drawing(_WIDTH_PX, _ROW_PX * len(entries) + 8)
-    axes = drawing.axes(_NAMES_PX, 4, 110, 4)
+    words_px = 14 + _LETTER_PX * max((len(words) for _, _, words in entries), default=0)
+    axes = drawing.axes(_NAMES_PX, 4, min(words_px, _MOST_WORDS_PX), 4)
     axes.spines["bottom"].set_visible(False)
     places = range(len(entries))
     most = max([value for _, value, _ in entries] + [0.0]) or 1.0

@@ -30,7 +30,9 @@ from pipeline.geometry import Box, Frame
 from pipeline.heatmap_picture import heat_over, heat_scale
 from pipeline.page import write_if_changed
 from pipeline.record import plain
+from pipeline.report_facts import rounded
 from pipeline.scene import Heat, Overview, Scene, choose_window, heats, look_over, open_scene, outlines_um
+from pipeline.thumbnail_file import write_thumbnail
 
 _WIDTH_PX = 1600
 _MARGIN_PX, _HEADER_PX, _FOOTER_PX, _LINE_PX = 28, 84, 52, 24
@@ -64,7 +66,7 @@ class _Inset:
 
 
 def write_preview(folder: Path, run: Mapping[str, Any]) -> Path:
-    """Draw `folder`/preview.png of the results in `folder`, which `run` (the content of run.json) tells about.
+    """Draw preview.png and thumbnail.jpg of the results in `folder`, which `run` (the content of run.json) tells about.
 
     Raises
     ------
@@ -72,6 +74,7 @@ def write_preview(folder: Path, run: Mapping[str, Any]) -> Path:
         if there is no store with an image in it
     """
     scene = open_scene(folder, run)
+    write_thumbnail(scene)
     canvas = _draw(scene)
     with warnings.catch_warnings():
         warnings.filterwarnings(
@@ -251,7 +254,7 @@ def _facts(scene: Scene, width_px: float) -> list[str]:
     facts = [f"{base.width * base.mpp / 1000:.3g} × {base.height * base.mpp / 1000:.3g} mm"]
     nuclei, tissue_mm2 = record.count("counts", "nuclei"), record.number("tissue", "area_mm2")
     if tissue_mm2 is not None:
-        facts.append(f"{tissue_mm2:.3g} mm² tissue")
+        facts.append(f"{rounded(tissue_mm2, 3)} mm² tissue")
     if nuclei is not None:
         facts.append(f"{nuclei:,} {'nucleus' if nuclei == 1 else 'nuclei'}")
     facts.append(f"scanned at {scene.level0.mpp:.3g} µm/px")

@@ -46,8 +46,8 @@ class Finding:
     code: str
     text: str
     severity: Severity
-    share: float
-    """Of the area that is worked on; of the super-resolved area for `sr-consistency`."""
+    share: float | None
+    """Of the area that is worked on; of the super-resolved area for `sr-consistency`; None where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def _findings(quality: Quality) -> list[Finding]:
             found.append(Finding(code, text, "warning" if share >= words.warn_from else "note", share))
     beside_mm2 = quality.figures["pen_beside_mm2"]
     if beside_mm2 > 0:
-        found.append(Finding("pen-beside", f"a pen mark beside the tissue ({beside_mm2:.3g} mm2)", "note", 0.0))
+        found.append(Finding("pen-beside", f"a pen mark beside the tissue ({beside_mm2:.3g} mm2)", "note", None))
     invented = quality.invented_share
     if invented is not None and invented >= _LEAST_SHARE:
         text = (
@@ -94,7 +94,7 @@ def _findings(quality: Quality) -> list[Finding]:
 
 
 def _notes(quality: Quality) -> list[Finding]:
-    return [Finding("not-told", text, "note", 0.0) for text in quality.notes]
+    return [Finding("not-told", text, "note", None) for text in quality.notes]
 
 
 def figures_of(areas_mm2: Mapping[str, float], tissue_mm2: float) -> dict[str, float]:

@@ -21,8 +21,9 @@ def plain(value: object, limit: int = 300) -> str:
     if value is None:
         return ""
     words = " ".join(str(value)[: 4 * limit].split())
-    line = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in words)
-    return line if len(line) <= limit else line[: limit - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    if not words.isprintable():
+        words = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in words)
+    return words if len(words) <= limit else words[: limit - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def number(value: object) -> float | None:

@@ -16,13 +16,14 @@ from pipeline.heatmap_report import DensitySection, MapSection, Shot, density_se
 from pipeline.heatmap_summary import ClassArea
 from pipeline.page import data_uri, render, write_if_changed
 from pipeline.record import Record, plain
-from pipeline.report_facts import Row, cards, facts, nuclei_facts
+from pipeline.report_facts import Row, cards, facts, nuclei_facts, rounded
 from pipeline.report_nuclei import sizes, sureness
 from pipeline.report_provenance import networks, provenance
 from pipeline.report_qc import consistency_section, figures, findings, flags_picture, layer_pictures
 from pipeline.report_time import stage_times, time_plot
 from pipeline.scene import Scene, open_scene
 from pipeline.summary import ClassShare, summarise_patches
+from pipeline.thumbnail_file import UNREADABLE
 
 _Made = TypeVar("_Made")
 
@@ -62,7 +63,7 @@ class _Folder:
         """The part of the page that `make` gives; None, and a note, where a file is missing or broken."""
         try:
             return make()
-        except (HistoloomError, OSError, ValueError, LookupError, TypeError, RuntimeError) as error:
+        except (HistoloomError, *UNREADABLE, LookupError, TypeError, RuntimeError) as error:
             self.notes.append(f"{what} cannot be shown: {plain(error)}")
             return None
 
@@ -103,6 +104,7 @@ def write_slide_report(folder: Path, run: Mapping[str, Any]) -> Path:
         scale=data_uri(encode(heat_scale(256), "PNG"), "image/png"),
         consistency=found.stored("The consistency map", consistency_section),
         stages=stages,
+        rounded=rounded,
         times=time_plot(stages, "times", "How long each stage took."),
         networks=networks(record),
         provenance=provenance(record),
@@ -125,7 +127,9 @@ def _preview(folder: Path) -> Picture:
 def _legend(found: _Folder, record: Record) -> list[str]:
     """What the preview's lines and colours mean, in words."""
     told = ["On the whole slide, the black frame is the place of the close look."]
-    if record.number("tissue", "area_mm2") is not None:
+    if record.at("plan", "settings", "tissue") == "all":
+        told.append("All of the slide was worked on.")
+    elif record.number("tissue", "area_mm2") is not None:
         told.append("The green line goes round what counts as tissue; nothing outside it was worked on.")
     if record.members("counts", "patches"):
         told.append(

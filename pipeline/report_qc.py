@@ -12,7 +12,7 @@ from pipeline.plot import Plot
 from pipeline.plots import Mark, Scale, histogram
 from pipeline.recipe import CONSISTENCY
 from pipeline.record import Record, number, plain
-from pipeline.report_facts import Row
+from pipeline.report_facts import Row, rounded
 from pipeline.scene import Overview, Scene, look_over, sample
 from pipeline.summary import summarise_consistency
 
@@ -57,7 +57,7 @@ class ConsistencySection:
 
     median: float
     most: float
-    """99 % of the tissue differs by less."""
+    """99% of the tissue differs by less."""
     picture: Picture
     end: float
     """What the last colour of the picture stands for, and all above it."""
@@ -85,7 +85,7 @@ def figures(record: Record) -> list[Row]:
         amount = number(value)
         words = plain(value) if isinstance(value, str) else ""
         if amount is not None:
-            words = f"{amount:.2%}" if name.endswith("_share") else f"{amount:,.4g}"
+            words = f"{amount:.2%}" if name.endswith("_share") else rounded(amount, 4)
         if words:
             rows.append((plain(name, 80).replace("_", " "), words))
     return rows
@@ -146,7 +146,7 @@ def consistency_section(scene: Scene) -> ConsistencySection | None:
     scale = Scale("difference, of 255 grey levels", each * found.spread.width, open_end=True)
     alt = (
         f"Histogram of the differences between the pixels read and the super-resolved ones, reduced again: the median "
-        f"is {found.median:.1f} of 255 grey levels, 99 % of the tissue differs by less than {found.most:.1f}."
+        f"is {found.median:.1f} of 255 grey levels, 99% of the tissue differs by less than {found.most:.1f}."
     )
     marks = [Mark(found.median, f"median {found.median:.1f}")]
     plot = histogram("consistency", alt, shares, scale, "% of the tissue", marks)

@@ -10,9 +10,10 @@ from pipeline.plots import named_bars
 from pipeline.record import Record
 from pipeline.report_facts import duration
 
-# Stages that make the coarser levels of a layer; there are dozens of them, each of a moment.
-_LOWER_LEVELS = "pyramid/"
+# Stages that a person cares for together: dozens that make the coarser levels of layers, each of a moment; and one a
+# level that draws what quality control flagged.
 LOWER_LEVELS = "coarser levels"
+_TOGETHER = {"pyramid/": LOWER_LEVELS, "quality-labels/": "quality-labels"}
 
 # Fewer bars than this are read at a glance.
 _MOST_BARS = 12
@@ -20,7 +21,7 @@ _MOST_BARS = 12
 
 @dataclass(slots=True)
 class StageTime:
-    """One stage, or those that make coarser levels together; None where the record does not say."""
+    """One stage, or several together; None where the record does not say."""
 
     name: str
     seconds: float = 0.0
@@ -48,11 +49,11 @@ class StageTime:
 
 
 def stage_times(record: Record) -> list[StageTime]:
-    """The stages of a run in their order, coarser levels together and last."""
+    """The stages of a run in their order, those of levels together; coarser levels last."""
     stages: dict[str, StageTime] = {}
     for stage in record.records("timings", "stages"):
         name = stage.text("name", limit=60)
-        name = LOWER_LEVELS if name.startswith(_LOWER_LEVELS) else name
+        name = next((whole for part, whole in _TOGETHER.items() if name.startswith(part)), name)
         stages.setdefault(name, StageTime(name)).add(stage)
     return sorted(stages.values(), key=lambda stage: stage.name == LOWER_LEVELS)
 
@@ -66,6 +67,10 @@ def time_plot(stages: Iterable[StageTime], name: str, alt: str) -> Plot | None:
     shown = timed if len(timed) <= _MOST_BARS else [*timed[: _MOST_BARS - 1], rest]
     total = sum(stage.seconds for stage in timed)
     entries = [
-        (stage.name, stage.seconds, f"{duration(stage.seconds)}, {stage.seconds / total:.0%}") for stage in shown
+        (stage.name, stage.seconds, f"{duration(stage.seconds)}, {_percent(stage.seconds / total)}") for stage in shown
     ]
     return named_bars(name, alt, entries, "time")
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}" if share >= 0.005 else "<1%"

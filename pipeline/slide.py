@@ -102,7 +102,7 @@ class LevelSource:
         except HistoloomError:  # a slide that is read from an object store, which gave way
             raise
         except Exception as error:
-            what = f"{self.path}: its pixels cannot be decoded at level {self.index}, {box}: {_one_line(error)}"
+            what = f"{self.path}: its pixels cannot be decoded on level {self.index} at {box}: {_one_line(error)}"
             raise UnreadableSlide(what, "The file is damaged or cut short; copy or export it again.") from error
 
 

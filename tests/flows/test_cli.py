@@ -59,7 +59,8 @@ def test_a_plain_image_gives_nuclei_and_a_second_call_changes_nothing(picture: P
     assert first.returncode == 0, first.stderr
     assert first.stdout.splitlines() == [str(out / "tissue"), str(out / "report.html")]
     assert {path.name for path in (out / "tissue").iterdir()} == {
-        "tissue.ome.zarr", "nuclei.parquet", "nuclei.geojson.gz", "preview.png", "report.html", "run.json",
+        "tissue.ome.zarr", "nuclei.parquet", "nuclei.geojson.gz", "preview.png", "thumbnail.jpg", "report.html",
+        "run.json",
     }  # fmt: skip
     assert not (out / ".partial").exists()
     assert pq.read_table(out / "tissue" / "nuclei.parquet").num_rows > 0

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -84,7 +85,8 @@ def test_slides_of_a_bucket_give_results_in_a_bucket_and_a_second_call_changes_n
     }  # fmt: skip
     assert rows["broken"]["reason"].startswith(f"{cohort}/slides/broken.svs: ")
     assert "there is no such object" in rows["gone"]["reason"]
-    assert "tissue/preview.png" in there["report.html"].decode()
+    picture = b64encode(there["tissue/thumbnail.jpg"]).decode()
+    assert f'src="data:image/jpeg;base64,{picture}"' in there["report.html"].decode()
     assert local_files(tmp_path) == {"failed.json"}
 
     before, slide = len(proxy.requests), cohort / "slides/tissue.png"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import struct
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urljoin
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -19,7 +21,7 @@ from PIL import Image
 
 from pipeline.geometry import Box
 from pipeline.store import SlideStore
-from tests.flows.viewing import Viewer, serving, slide_url
+from tests.flows.viewing import Answer, Viewer, serving, slide_url
 from tests.pipeline.finished_slide import Parts, make_slide
 
 ODD = "a #1 & <b>é%2F?"
@@ -71,6 +73,24 @@ def test_the_cohort_has_a_row_for_every_slide_and_says_how_it_is(viewer: Viewer)
     assert any("estimated" in text for text in about["warnings"])
     assert viewer.ask(rows[ODD]["report"]).status == 404  # which that slide has not
     assert picture(viewer.ask(rows["tissue"]["preview"]).body).ndim == 3
+
+
+def links_of(page: Answer, url: str) -> list[str]:
+    found = [unescape(href) for href in re.findall(r'href="([^"]*)"', page.body.decode())]
+    return [urljoin(url, href) for href in found if not href.startswith(("#", "http"))]
+
+
+def test_a_slides_report_leads_to_the_cohorts_and_that_to_all_it_names(viewer: Viewer) -> None:
+    (above,) = links_of(viewer.ask("/files/tissue/report.html"), "/files/tissue/report.html")
+    page = viewer.ask(above)
+    assert (page.status, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert page.headers["content-security-policy"].startswith("sandbox")
+    links = links_of(page, above)
+    assert links == ["/files/cohort.parquet", "/files/tissue/report.html"]
+    assert [viewer.ask(link).status for link in links] == [200, 200]
+    assert viewer.ask("/files/cohort.parquet").body[:4] == b"PAR1"
+    assert viewer.ask("/files/tissue/thumbnail.jpg").headers["content-type"] == "image/jpeg"
+    assert viewer.ask("/files/run.json").status == 404
 
 
 def test_every_layer_of_a_slide_covers_it_from_its_first_corner(viewer: Viewer, folder: Path) -> None:

@@ -32,6 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_slide(root, "slide")
     (root / "slide" / "report.html").write_text("<p>report</p>")
     (root / "notes.txt").write_bytes(SECRET)
+    (root / "report.html").symlink_to(place / "secret.txt")
     (root / "slide" / "notes.txt").write_bytes(SECRET)
     linked = make_slide(root, "linked")
     (linked / "preview.png").symlink_to(place / "secret.txt")
@@ -65,6 +66,7 @@ TRAVERSALS = [
     "/files/.partial/x", "/files//etc/passwd", "/files/slide//etc/passwd", "/files/slide/slide.ome.zarr//etc/passwd",
     "/files/slide/slide.ome.zarr/%00/../../../secret.txt", "/files/slide/slide.ome.zarr/zarr.json%00.png",
     "/files/slide/notes.txt", "/files/notes.txt", "/files/slide/preview.png", "/files/up/secret.txt",
+    "/files/report.html", "/files/cohort.parquet",
     "/files/linked/preview.png", "/files/linked/report.html", "/files/linked/linked.ome.zarr/0/zarr.json",
     "/files/stranger/run.json", "/files/stranger/stranger.ome.zarr/zarr.json", "/assets/../view_app.py",
     "/assets/%2e%2e/%2e%2e/view_app.py", "/assets/..%2f..%2fview_app.py", "/api/slides/..%2f..%2felsewhere%2fstranger",

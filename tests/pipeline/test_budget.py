@@ -6,6 +6,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,9 +23,14 @@ from pipeline.budget_config import Budget, read_size, show_size
 from pipeline.config import read_config
 from pipeline.errors import ConfigError, DiskFull, OverBudget
 from pipeline.geometry import Frame
+from pipeline.qc_measure import DENSITY_RGB, HALO_PX, MEASURES, measure
+from pipeline.qc_thumbnail import Glance, Told, glance
+from pipeline.qc_verdict import judge, lay_cells
 from pipeline.recipe import Recipe
 from pipeline.stage import Network
+from pipeline.stitch import Block, block_table, table_blocks
 from pipeline.tissue import TissueMask
+from tests.memory import most_growth_below
 from tests.stand_ins import VIOLET_CLASSES, Crowding, Doubling, Violet
 
 GIB = 2**30
@@ -36,13 +42,14 @@ NEEDS = {
 }
 
 
-def recipe_of(side_px: int, core_px: int = 1024, *, enlarged: bool = True) -> Recipe:
+def recipe_of(side_px: int, core_px: int = 1024, *, enlarged: bool = True, inspected: bool = False) -> Recipe:
     level0 = Frame(side_px, side_px, 0.5)
     return Recipe(
         "slide", level0, level0, core_px,
         sr=Network("doubling", Doubling(), 0.5, halo_px=32, scale=2) if enlarged else None,
         nuclei=Network("violet", Violet(), 0.25 if enlarged else 0.5, halo_px=64, classes=VIOLET_CLASSES),
         classifiers=(Network("crowding", Crowding(), 1.0, field_px=112, classes=("few", "many")),),
+        white=(240.0, 240.0, 240.0) if inspected else None,
     )  # fmt: skip
 
 
@@ -76,6 +83,49 @@ def test_memory_of_a_gpu_is_asked_for_only_where_one_is() -> None:
     assert on_cuda.batch_bytes < on_cpu.batch_bytes
 
 
+def test_quality_control_is_reckoned_by_cells_and_once_for_the_slide() -> None:
+    small, large = reckon(recipe_of(8192, inspected=True)), reckon(recipe_of(32768, inspected=True))
+    assert reckon(recipe_of(8192)).alone_bytes == 0
+    assert large.alone_bytes == pytest.approx(16 * small.alone_bytes, rel=0.05)
+    assert small.seconds > reckon(recipe_of(8192)).seconds
+    bare = bare_recipe(8192, 0.5)
+    assert reckon(bare).batch_bytes > 50 * 2**20 > reckon(replace(bare, white=None)).batch_bytes
+
+
+def bare_recipe(side_px: int, mpp: float) -> Recipe:
+    frame = Frame(side_px, side_px, mpp)
+    return Recipe("slide", frame, frame, 256, white=(240.0, 240.0, 240.0))
+
+
+def test_judging_the_cells_of_a_slide_takes_no_more_memory_than_is_reckoned() -> None:
+    recipe = bare_recipe(32 * 900, 0.36)  # cells so small that judging them takes more than the thumbnail
+    assert recipe.inspect
+    cells, tissue = recipe.inspect.cells.frame, TissueMask.everything(recipe.level0)
+    measures = np.random.default_rng(0).random((*cells.shape, MEASURES)) * [4, 8, 40, 1, 1, 1, 0.02]
+    measures[: cells.height // 8, :, DENSITY_RGB] *= 4  # as dense as folds are
+    rows = block_table(Block(box, measures[box.slices()].astype("<f4")) for box in cells.partition(32))
+    nothing = np.zeros(tissue.frame.shape, np.bool_)
+    seen = Glance(tissue.frame, (240.0,) * 3, nothing, nothing, nothing, Told(inks=True, white=True))
+    with most_growth_below(reckon(recipe).alone_bytes):
+        judge(lay_cells(table_blocks(rows), cells), cells, seen, tissue, 0.36)
+
+
+def test_a_look_at_the_thumbnail_takes_no_more_memory_than_is_reckoned() -> None:
+    recipe = bare_recipe(1500 * 16, 0.5)
+    frame = TissueMask.everything(recipe.level0).frame
+    picture = np.random.default_rng(0).integers(150, 255, (*frame.shape, 3), np.uint8)
+    with most_growth_below(reckon(recipe).alone_bytes):
+        glance(picture, frame, np.ones(frame.shape, np.bool_))
+
+
+def test_a_tile_that_is_inspected_takes_no_more_memory_than_is_reckoned() -> None:
+    pixels = np.random.default_rng(0).integers(60, 255, (1080, 1080, 3), np.uint8)
+    inner = slice(HALO_PX, 1080 - HALO_PX)
+    measure(pixels[:120, :120], (slice(28, 92), slice(28, 92)), 32, (240.0, 240.0, 240.0))
+    with most_growth_below(reckon(bare_recipe(8192, 0.5)).batch_bytes):
+        measure(pixels, (inner, inner), 32, (240.0, 240.0, 240.0))
+
+
 ESTIMATE = Estimate(disk_bytes=GIB, process_bytes=GIB, batch_bytes=GIB // 2, vram_bytes=0, seconds=1.0)
 
 
@@ -105,6 +155,16 @@ def test_what_does_not_fit_is_refused_with_the_figures(tmp_path: Path) -> None:
     assert "slide: wants 1.5 GiB of memory" in what
     assert "--max-memory allows 1 GiB" in what
     assert "--core-px" in cure
+
+
+def test_what_is_held_of_the_whole_slide_must_fit_where_it_is_driven(tmp_path: Path) -> None:
+    judged = replace(ESTIMATE, alone_bytes=3 * GIB)
+    assert judged.memory_bytes(MACHINE) == 4 * GIB
+    assert judged.memory_bytes(replace(MACHINE, drives=False)) == 2 * GIB
+    assert refuse_what_does_not_fit("slide", judged, MACHINE, Budget(max_memory_bytes=4 * GIB), tmp_path) is None
+    with pytest.raises(OverBudget, match="wants 4 GiB") as refusal:
+        refuse_what_does_not_fit("slide", judged, MACHINE, Budget(max_memory_bytes=3 * GIB), tmp_path)
+    assert "--qc off" in refusal.value.cure
 
 
 def test_free_disk_is_always_looked_at(tmp_path: Path) -> None:

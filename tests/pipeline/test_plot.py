@@ -49,6 +49,20 @@ def test_words_are_letters_and_never_markup_or_formulas() -> None:
     assert not any(node.tag.endswith("script") for node in root.iter())
 
 
+def test_words_beside_bars_have_room() -> None:
+    words = "132 h 39 min, 56%"
+    svg = named_bars("a", "alt", [("super-resolution", 9.0, words), ("nuclei", 1.0, "1 s, <1%")], "time").svg
+    (text,) = [node for node in ElementTree.fromstring(svg).iter("text") if node.text == words]
+    left = float(re.findall(r"(?:translate\(|x=)([\d.]+)", text.get("transform") or f"x={text.get('x')}")[0])
+    assert left + 6.5 * len(words) < 620  # digits of 12 px are 7.6 px wide, letters and blanks less
+
+
+def test_ticks_have_commas_between_thousands() -> None:
+    svg = histogram("a", "alt", [1, 2, 3], Scale("per mm²", 2000.0), "slides").svg
+    assert "4,000" in svg
+    assert ">4000<" not in svg
+
+
 def test_every_bar_says_what_it_stands_for_and_the_table_says_the_same() -> None:
     plot = histogram("a", "alt", [5, 0, 1200], SCALE, "nuclei")
     titles = [node.text for node in ElementTree.fromstring(plot.svg).iter("title")]

@@ -45,6 +45,7 @@ def test_ink_beside_the_tissue_and_what_could_not_be_told_are_notes() -> None:
     figures = quality(beside_mm2=0.5).figures
     found = Quality("flag", figures, ("blur was not looked for",)).findings
     assert [(finding.code, finding.severity) for finding in found] == [("pen-beside", "note"), ("not-told", "note")]
+    assert [finding.share for finding in found] == [None, None]  # of nothing that was worked on
 
 
 def test_invention_is_told_of(tmp_path: Path) -> None:

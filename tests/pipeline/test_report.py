@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import tempfile
+import zlib
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ from hypothesis import strategies as st
 from pipeline.density import DENSITY
 from pipeline.geometry import Frame
 from pipeline.preview import write_preview
+from pipeline.record import Record
 from pipeline.report import write_slide_report
-from pipeline.report_facts import duration
+from pipeline.report_facts import duration, facts, rounded
+from pipeline.report_time import stage_times, time_plot
 from tests.memory import most_growth_below
 from tests.pipeline.finished_slide import Parts, add_map, make_run, make_slide, read_run
 
@@ -89,7 +92,7 @@ def test_a_page_tells_what_was_found_with_units(finished: Path) -> None:
     for words in (
         "slide-7", "300 × 250 px", "0.5 µm/px, says aperio.MPP", "×2 to 0.25 µm/px", "6 per mm², over 0.5 mm²",
         "detail below 0.5 um is estimated, not measured", "middle half", "1 min 11 s", "1.00 GiB", "ab" * 32, "cd" * 32,
-        "100.0 %", "of 255 grey levels", "Not a medical device", "ingest", "0.75",
+        "100.0%", "of 255 grey levels", "Not a medical device", "ingest", "0.75",
     ):  # fmt: skip
         assert words in page.text, words
 
@@ -102,7 +105,7 @@ def test_a_page_tells_how_close_nuclei_lie(finished: Path) -> None:
     for words in (
         "Density from place to place",
         "median 2,950 per mm²",
-        "95 % of tissue at most 7,904 per mm²",
+        "95% of tissue at most 7,904 per mm²",
         "over 50 µm",
     ):
         assert words in page.text, words
@@ -123,7 +126,7 @@ def test_a_page_shares_tissue_out_and_shows_the_surest_patches(finished: Path) -
     # Of the map's 63 x 75 px of 2 um, 37 columns were judged, and IDC has a probability of 0.75 there.
     assert "Tissue judged0.009324 mm²" in words
     assert "Counts as IDCfrom a probability of 0.5" in words
-    assert "IDC 0.009324100.0 %10.00932 mm², around x 0.04 mm, y 0.06 mm 4" in words
+    assert "IDC 0.009324100.0%10.00932 mm², around x 0.04 mm, y 0.06 mm 4" in words
     assert "Framed: the largest focus of IDC" in words
     assert "Surest patches: IDC" in words
     assert "0.750 at x 0.00, y 0.00 mm" in words
@@ -207,6 +210,16 @@ def test_a_broken_file_is_named_and_the_rest_of_the_page_stands(tmp_path: Path, 
     assert "300 × 250 px" in page.text
 
 
+@pytest.mark.parametrize("place", [16, 100])
+def test_a_preview_that_says_it_is_absurdly_large_or_is_torn_is_named(tmp_path: Path, place: int) -> None:
+    folder = make_slide(tmp_path)
+    content = bytearray(write_preview(folder, read_run(folder)).read_bytes())
+    content[place : place + 8] = b"\x00\x01\x00\x00\x00\x01\x00\x00"  # at 16 stand width and height
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
+    (folder / "preview.png").write_bytes(content)
+    assert "The preview cannot be shown" in Page(write_slide_report(folder, read_run(folder))).text
+
+
 def test_an_empty_folder_has_a_page_that_says_what_is_missing(tmp_path: Path) -> None:
     page = Page(write_slide_report(tmp_path, {}))
     assert "The preview cannot be shown" in page.text
@@ -217,6 +230,42 @@ def test_an_empty_folder_has_a_page_that_says_what_is_missing(tmp_path: Path) ->
 )
 def test_durations_are_told_as_people_do(seconds: float, words: str) -> None:
     assert duration(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "words"),
+    [(0.0, 3, "0"), (0.0000123456, 3, "0.0000123"), (0.71224, 3, "0.712"), (2.0, 4, "2"), (99.96, 3, "100"),
+     (1234.5, 3, "1,234"), (152_345.2, 4, "152,345")],
+)  # fmt: skip
+def test_figures_have_so_many_digits_and_no_exponent(value: float, digits: int, words: str) -> None:
+    assert rounded(value, digits) == words
+
+
+def test_times_are_told_to_the_minute_and_other_words_stay(tmp_path: Path) -> None:
+    run = read_run(make_slide(tmp_path)) | {"finished": "2026-11-22T09:11:24+01:00"}
+    assert dict(facts(Record(run)))["Finished"] == "2026-11-22 08:11 UTC"
+    assert dict(facts(Record(run | {"finished": "yesterday"})))["Finished"] == "yesterday"
+
+
+def test_a_slide_that_is_worked_on_whole_has_no_green_line(tmp_path: Path) -> None:
+    folder = make_slide(tmp_path)
+    run = read_run(folder)
+    write_preview(folder, run)
+    assert "The green line" in Page(write_slide_report(folder, run)).text
+    run["plan"]["settings"]["tissue"] = "all"
+    assert "The green line" not in Page(write_slide_report(folder, run)).text
+
+
+def test_stages_of_levels_are_told_together_and_no_time_is_none_of_it() -> None:
+    names = {"ingest": 100.0, "quality-labels/0": 0.25, "quality-labels/1": 0.2, "pyramid/image/1": 1.0}
+    stages = [{"name": name, "seconds": seconds, "tiles": 2} for name, seconds in names.items()]
+    told = stage_times(Record({"timings": {"stages": stages}}))
+    assert [(stage.name, stage.seconds, stage.tiles) for stage in told] == [
+        ("ingest", 100.0, 2), ("quality-labels", 0.45, 4), ("coarser levels", 1.0, 2),
+    ]  # fmt: skip
+    plot = time_plot(told, "times", "times")
+    assert plot
+    assert [words for _, words in plot.rows] == ["1 min 40 s, 99%", "1 s, 1%", "0.45 s, <1%"]
 
 
 def test_a_million_nuclei_take_no_more_memory_than_a_few(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from tests.pipeline.test_report import HOSTILE, Page
 QC = {
     "mode": "flag",
     "findings": [
-        {"code": "pen-beside", "text": "a pen mark beside the tissue", "severity": "note", "share": 0.0},
+        {"code": "pen-beside", "text": "a pen mark beside the tissue", "severity": "note", "share": None},
         {"code": "blur", "text": "7.1% of what is worked on is out of focus", "severity": "warning", "share": 0.071},
         {"code": "odd", "severity": 3},
         "no finding",
@@ -49,7 +49,7 @@ def add_flags(folder: Path) -> None:
 def test_findings_come_warnings_first_and_odd_ones_do_no_harm() -> None:
     found = findings(Record({"qc": QC}))
     assert [(one.code, one.severity, one.share) for one in found] == [
-        ("blur", "warning", 0.071), ("pen-beside", "note", 0.0), ("odd", "3", None),
+        ("blur", "warning", 0.071), ("pen-beside", "note", None), ("odd", "3", None),
     ]  # fmt: skip
     assert found[2].text == "odd"
 
@@ -71,7 +71,7 @@ def test_a_page_tells_findings_and_shows_where_flags_were_raised(tmp_path: Path)
     add_flags(folder)
     page = Page(write_slide_report(folder, read_run(folder) | {"qc": QC}))
     assert page.text.count("7.1% of what is worked on is out of focus") == 2  # in the table, and to keep in mind
-    assert "7.1 %" in page.text
+    assert page.text.count("7.1%") == 3
     assert HOSTILE in page.text  # a flag that was raised, with a title; the legend does not tell of others
     assert "one" not in [word for line in page.text.splitlines() for word in line.split()]
     (picture,) = [image for image in page.all("img") if "flagged in colour" in (image["alt"] or "")]
@@ -85,3 +85,9 @@ def test_other_maps_of_quality_control_are_shown_where_they_mark_anything(tmp_pa
     page = Page(write_slide_report(folder, read_run(folder)))
     assert "sharpness: blurred" in page.text
     assert "sharpness: never" not in page.text
+
+
+def test_warnings_of_quality_come_first_of_what_to_keep_in_mind(tmp_path: Path) -> None:
+    folder = make_slide(tmp_path)
+    text = Page(write_slide_report(folder, read_run(folder) | {"qc": QC})).text
+    assert text.index("To keep in mind") < text.index(QC["findings"][1]["text"]) < text.index("detail below 0.5 um")  # type: ignore[index]
