@@ -6,11 +6,13 @@ Exit codes: 0 all is done, 2 wrong arguments, 3 some slides failed (rows say why
 from __future__ import annotations
 
 import json
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from flows import completion
 from flows.cli_doctor import doctor
 from flows.cli_evaluate import app as evaluate
 from flows.cli_export import app as export
@@ -21,6 +23,7 @@ from flows.cli_watch import watch
 from flows.ending import ending, leave, write_any_name
 from flows.manner import AnywhereGroup, Manner, set_manner
 from flows.told import told_plainly
+from pipeline.errors import ConfigError
 
 app = typer.Typer(
     name="histoloom",
@@ -30,19 +33,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-app.add_typer(evaluate, name="evaluate")
-app.add_typer(export, name="export")
 app.command()(view)
 app.command()(run)
 app.command()(watch)
 app.command()(status)
-Results = Annotated[str, typer.Argument(metavar="DIR", help="Folder or URL that results went to.")]
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
 @app.command()
-def report(folder: Results) -> None:
+def report(
+    folder: Annotated[
+        str,
+        typer.Argument(metavar="DIR", help="Folder or URL that results went to.", autocompletion=completion.folders),
+    ],
+) -> None:
     """Make previews and pages anew from the stores; of a URL, the cohort's page and table alone."""
+    from flows.places import folder_with_results
     from pipeline.cohort import rebuild_reports
     from pipeline.object_url import ObjectUrl, parse_place
 
@@ -54,12 +61,14 @@ def report(folder: Results) -> None:
             publish_cohort(place)
             print(place / "report.html")
         else:
-            for page in rebuild_reports(place):
+            for page in rebuild_reports(folder_with_results(place)):
                 print(page)
 
 
 @app.command()
-def models(as_json: Json = False) -> None:
+def models(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
     """List the networks that come with histoloom, and their cards."""
     from flows.shelf import print_cards
     from models.shelf import list_bundles
@@ -107,8 +116,15 @@ def sample(
             print(write_synthetic_sample(folder, synthetic))
 
 
-app.add_typer(evaluate, name="evaluate")
 app.command()(doctor)
+app.add_typer(evaluate, name="evaluate")
+app.add_typer(export, name="export")
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        print(f"histoloom {version('histoloom')}")
+        raise typer.Exit
 
 
 @app.callback()
@@ -116,11 +132,18 @@ def _globally(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but what failed.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more: a line a stage.")] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_tell_version, help="Print the version, and end.")
+    ] = False,
 ) -> None:
     """Take whole-slide images apart into tiles and weave the results back into one OME-Zarr a slide.
 
-    The options below may also stand after a command's name.
+    --debug, --quiet and --verbose may also stand after a command's name.
     """
+    if quiet and verbose:
+        with told_plainly():
+            msg = "--quiet and --verbose: more cannot be said than nothing"
+            raise ConfigError(msg, "Give one of the two.")
     set_manner(Manner(debug, quiet, verbose))
 
 

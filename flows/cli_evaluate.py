@@ -137,10 +137,11 @@ def _refuse_no_folder(out: Path | None) -> None:
 
 @contextmanager
 def _bar() -> Iterator[Callable[[int, int], None]]:
-    """Show on stderr how many images are done."""
+    """Show on stderr how many images are done; elsewhere than on a terminal it would be an empty line."""
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True) as bars:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
         bar = bars.add_task("images", total=None)
         yield lambda done, count: bars.update(bar, completed=done, total=count)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -32,12 +33,15 @@ def status(
     ] = None,
 ) -> None:
     """What is done, running and failed, per slide and stage."""
+    from flows.places import results_folder
     from pipeline.object_url import ObjectUrl, parse_place
 
     with told_plainly():
         place = parse_place(folder)
         pause_s = every or (_EVERY_OF_A_BUCKET_S if isinstance(place, ObjectUrl) else _EVERY_S)
         if not follow:
+            if isinstance(place, Path):
+                results_folder(place)
             _once(place, as_json=as_json)
             return
         try:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flows.display import choose_progress
+from flows.told import told_plainly
 
 if TYPE_CHECKING:
     from flows.inbox import Look
@@ -37,20 +40,17 @@ def watch(
     from flows.places import local_folder
     from flows.watching import InProcess, inbox_at, look_and_report
     from flows.watching import watch as keep_watching
-    from models.errors import ModelError
     from pipeline.config import CohortConfig, read_config
-    from pipeline.errors import HistoloomError
     from pipeline.schedule import Workers, Workforce
 
-    before = signal.signal(signal.SIGTERM, _interrupt)
-    try:
+    with _stopped_in_order(), told_plainly(as_json=log_json):
         cohort = Cohort((), local_folder(out), read_config(config) if config else CohortConfig())
-        prepare(cohort)
+        workforce = Workforce.choose(workers, scheduler, cohort.config.cluster)
+        prepare(cohort, workforce)
         inbox, book = inbox_at(folder, cohort.out), Book(cohort.out)
         policy = Policy(settle)
         for name in book.retry_failed() if retry_failed else ():
             print(f"another try: {name}")
-        workforce = Workforce.choose(workers, scheduler, cohort.config.cluster)
         with Workers(workforce) as crew, choose_progress(log_json=log_json) as progress:
             hands = InProcess(cohort, crew, progress)
             while once:
@@ -59,18 +59,22 @@ def watch(
                 if not found.handed:
                     return
             keep_watching(inbox, book, hands, policy, every, _tell, _warn)
-    except (HistoloomError, ModelError) as error:
-        print(error, file=sys.stderr)
-        raise typer.Exit(2) from None
+
+
+@contextmanager
+def _stopped_in_order() -> Iterator[None]:
+    """A service that is told to end ends like one that a person stops: the slide at work costs no try."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
     except KeyboardInterrupt:
         print("stopped; what is done stays done, the next watch goes on from here", file=sys.stderr)
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _interrupt(*_: object) -> None:
-    """A service that is told to end ends like one that a person stops: the slide at work costs no try."""
-    raise KeyboardInterrupt
 
 
 def _warn(passing: HistoloomError) -> None:

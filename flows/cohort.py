@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from flows.networks import choose_networks
+from flows.devices import device_and_precision
+from flows.networks import card_for, choose_networks
 from flows.places import find_slides, place_name, staging_at
 from flows.progress import Progress
 from flows.slide import SlideTask, process_slide
@@ -91,10 +92,10 @@ def process_cohort(
 
     Raises
     ------
-    ConfigError, BundleError
+    ConfigError, BundleError, DeviceError
         when the settings can hold for no slide at all; then nothing was started
     """
-    prepare(cohort)
+    prepare(cohort, workforce)
     outcomes = []
     with Workers(workforce) as workers, progress:
         progress.cohort("started", slides=len(cohort.slides), out=redacted(str(cohort.place)))
@@ -105,17 +106,22 @@ def process_cohort(
     return outcomes
 
 
-def prepare(cohort: Cohort) -> None:
+def prepare(cohort: Cohort, workforce: Workforce) -> None:
     """Make the folder for results, and reach the bucket.
 
-    Raises ConfigError or BundleError when the settings can hold for no slide at all.
+    Raises ConfigError, BundleError or DeviceError when the settings can hold for no slide at all.
     """
     _make_folder(cohort.out)
     if cohort.published:
         from flows.publishing import refuse_unreachable
 
         refuse_unreachable(cohort.published)
-    choose_networks(replace(cohort.config.slide, sr="none"), factor=1)
+    settings = cohort.config.slide
+    if settings.sr not in ("auto", "none"):
+        card_for(settings.sr, "superresolution")  # whether it fits is a matter of each slide's own um/px
+    choose_networks(replace(settings, sr="none"), factor=1)
+    if settings.device not in ("auto", "cpu"):
+        device_and_precision(settings, workforce)
 
 
 def try_pages(cohort: Cohort, progress: Progress) -> list[SlideOutcome]:

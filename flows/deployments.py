@@ -180,8 +180,8 @@ def slide(
     """
     path = parse_place(slide)
     order = bound_for(out, (path,), chosen_config(settings, config), force=force)
-    prepare(order)
     workforce = Workforce.choose(workers, scheduler, order.config.cluster)
+    prepare(order, workforce)
     attempt = SlideAsTask(workforce, slide_timeout_minutes, results_url)
     with Workers(workforce) as crew:
         outcome = attempt(order, path, name or place_name(path), crew, RunLog())

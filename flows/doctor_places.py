@@ -62,7 +62,10 @@ def try_folder(folder: Path) -> str:
     """Room, leave to write, and locks; in the folder, or where it would be made."""
     from filelock import FileLock
 
-    here = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
+    here = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not here.is_dir():
+        msg = f"{here} is a file"
+        raise Unfit(msg)
     found = try_disk(here)
     with TemporaryDirectory(prefix=".histoloom-doctor-", dir=here) as scratch, FileLock(Path(scratch) / "lock"):
         (Path(scratch) / "draft").write_bytes(b"histoloom")

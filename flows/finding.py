@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-REINSTALL = "Install again as the README says: pip install --constraint constraints.txt --editable ."
+REINSTALL = "Install again, in the clone: pip install --constraint constraints.txt --editable ."
 
 
 @dataclass(frozen=True, slots=True)

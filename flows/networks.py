@@ -92,7 +92,7 @@ def choose_networks(config: SlideConfig, factor: int) -> ChosenNetworks:
     loaders: dict[str, BundleLoader] = {}
 
     def take(role: str, task: str, *bundles: str) -> tuple[Card, ...]:
-        cards = tuple(_card_for(bundle, task) for bundle in bundles)
+        cards = tuple(card_for(bundle, task) for bundle in bundles)
         blend = config.sr_blend if task == "superresolution" else 0.0
         views = config.nuclei_views if task == "nuclei" else 1
         hashes = tuple(card.weights_hash(blend) for card in cards)
@@ -100,7 +100,7 @@ def choose_networks(config: SlideConfig, factor: int) -> ChosenNetworks:
         return cards
 
     sr = _sr_bundles(config.sr, factor)
-    plain = [bundle for bundle in sr if config.sr_blend and _card_for(bundle, "superresolution").gan is None]
+    plain = [bundle for bundle in sr if config.sr_blend and card_for(bundle, "superresolution").gan is None]
     if plain:
         msg = f"{plain[0]}: has no weights that were trained against an adversary, to mix in {config.sr_blend:g} of"
         raise ConfigError(msg, "Take --sr-blend 0, or a bundle that has such weights.")
@@ -108,13 +108,14 @@ def choose_networks(config: SlideConfig, factor: int) -> ChosenNetworks:
         sr=take("sr", "superresolution", *sr) if sr else (),
         nuclei=take("nuclei", "nuclei", config.nuclei)[0] if config.nuclei != "none" else None,
         classifiers=tuple(
-            take(_card_for(bundle, "classification").name, "classification", bundle)[0] for bundle in config.classifiers
+            take(card_for(bundle, "classification").name, "classification", bundle)[0] for bundle in config.classifiers
         ),
         loaders=loaders,
     )
 
 
-def _card_for(bundle: str, task: str) -> Card:
+def card_for(bundle: str, task: str) -> Card:
+    """The card of a bundle that is for this task. Raises BundleError where there is none, ConfigError for another's."""
     card = read_card(bundle)
     if card.task != task:
         msg = f"{bundle}: a network for {card.task}, where one for {task} is wanted"
@@ -127,7 +128,7 @@ def _sr_bundles(sr: str, factor: int) -> tuple[str, ...]:
     if sr == "none" or (sr == "auto" and factor == 1):
         return ()
     if sr != "auto":
-        scale = _card_for(sr, "superresolution").scale or 1
+        scale = card_for(sr, "superresolution").scale or 1
         wanted = max(factor, scale)
         steps = round(math.log(wanted, scale))
         if scale**steps != wanted:

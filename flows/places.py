@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from flows.slide_names import is_slide_name
-from pipeline.errors import ConfigError
+from flows.status import slide_states
+from pipeline.errors import ConfigError, StoreError
 from pipeline.object_url import ObjectUrl, Place, parse_place
 from pipeline.slide import slide_name
 from pipeline.staging import Staging
@@ -49,6 +50,22 @@ def local_folder(text: str) -> Path:
     if not isinstance(place, Path):
         msg = f"{place}: a watch keeps its results, and the book of what it has seen, in a folder"
         raise ConfigError(msg, "Give a folder; `histoloom run` and the deployments cohort and slide write to URLs.")
+    return place
+
+
+def results_folder(place: Path) -> Path:
+    """The folder that results went to, as it was named; StoreError where there is none."""
+    if not place.is_dir():
+        msg = f"{place}: is no folder"
+        raise StoreError(msg, "Name the folder that results went to: the DIR of `histoloom run --out DIR`.")
+    return place
+
+
+def folder_with_results(place: Path) -> Path:
+    """A folder that holds results, or word of slides that failed. Raises StoreError for any other: it is not ours."""
+    if not slide_states(results_folder(place)):
+        msg = f"{place}: holds no results of histoloom"
+        raise StoreError(msg, "Name the folder that results went to: the DIR of `histoloom run --out DIR`.")
     return place
 
 

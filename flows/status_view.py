@@ -52,6 +52,8 @@ class Overview:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The line, the table, and how many rows are left out."""
         yield Text(count_line(self._states), "bold")
+        if not self._states:
+            return
         shown = self._states if self._rows is None else self._states[: max(self._rows, 1)]
         narrow = options.max_width < _NARROW
         table = Table(box=None, pad_edge=False, show_header=not narrow)

@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Generic, TypeVar
 
+from flows.places import results_folder
 from flows.status import slide_states
 from flows.view_cohort import cohort_row
 from pipeline.errors import StoreError
@@ -155,10 +156,7 @@ def _files(place: Place) -> Files:
         bucket = Bucket(place, Patience(timeout_s=20.0, connect_s=5.0, retries=2, retry_s=20.0))
         bucket.list_folder(place.prefix)
         return BucketFiles(bucket, place)
-    if not place.is_dir():
-        msg = f"{place}: is no folder"
-        raise StoreError(msg, "Name the folder that results went to: the DIR of `histoloom run --out DIR`.")
-    return LocalFiles(place)
+    return LocalFiles(results_folder(place))
 
 
 def _id(name: str) -> str:

@@ -20,8 +20,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from flows.view_app import make_app
 from flows.view_catalogue import Catalogue
 from flows.view_guard import VIEWERS, Policy
+from pipeline.allocator import give_memory_back
 from pipeline.errors import ConfigError
-from pipeline.frugal import give_memory_back
 from pipeline.object_url import Place
 
 # A client has so long to send a whole request; one that says nothing between two is let go later.

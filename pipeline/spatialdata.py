@@ -52,7 +52,8 @@ def export_spatialdata(folder: Path, out: Path) -> Path:
     Raises
     ------
     StoreError
-        for a folder without whole results, results in zarr 2, or where something is called `out` already
+        for a folder without whole results, results in zarr 2, where something is called `out` already, or where nothing
+        can be made
     """
     run = read_json(folder / "run.json")
     if run is None:
@@ -67,6 +68,11 @@ def export_spatialdata(folder: Path, out: Path) -> Path:
         raise StoreError(msg, "Give another --out, or move that away.")
     draft = out.with_name(f".{out.name}.tmp")
     shutil.rmtree(draft, ignore_errors=True)
+    try:
+        draft.mkdir(parents=True)
+    except OSError as error:
+        msg = f"{out}: cannot be made: {error.strerror or error}"
+        raise StoreError(msg, "Give another --out.") from error
     needed_bytes = sum(path.stat().st_size for path in scene.store.path.rglob("*") if path.is_file())
     try:
         with room_for(out, needed_bytes):

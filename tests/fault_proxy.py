@@ -44,6 +44,8 @@ class FaultProxy:
     all three clouds' are, looks like moto asked one thing at a time."""
     requests: list[str] = field(default_factory=list)
     """METHOD and path of all that arrived."""
+    answered: list[tuple[str, int]] = field(default_factory=list)
+    """METHOD and path of all that got an answer, and the bytes of its body."""
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
@@ -139,6 +141,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Length", str(length))
         self.end_headers()
+        self.server.proxy.answered.append((f"{self.command} {self.path}", len(body)))
         self.wfile.write(body)
         self.wfile.flush()
 

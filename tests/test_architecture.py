@@ -88,7 +88,6 @@ def test_import_contracts_are_kept() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.skipif(not (ROOT / "flows" / "cli.py").exists(), reason="there is no flows/cli.py yet")
 def test_the_command_line_starts_without_its_heavy_libraries() -> None:
     heavy = ("torch", "prefect", "dask", "distributed", "zarr", "openslide", "skimage", "matplotlib")
     code = f"import sys, flows.cli; print(*sorted(set({heavy}) & set(sys.modules)))"

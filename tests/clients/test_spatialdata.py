@@ -48,7 +48,10 @@ def test_nothing_is_written_over_nor_left_half_done(slide_05: KnownSlide, tmp_pa
         export_spatialdata(slide_05.folder, there)
     with pytest.raises(StoreError, match="no whole results"):
         export_spatialdata(tmp_path, tmp_path / "new.zarr")
-    assert list(tmp_path.iterdir()) == [there]
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="cannot be made: Not a directory"):
+        export_spatialdata(slide_05.folder, tmp_path / "file" / "new.zarr")
+    assert set(tmp_path.iterdir()) == {there, tmp_path / "file"}
 
 
 def test_zarr_2_is_refused_in_words(known: Any, tmp_path: Path) -> None:

@@ -14,9 +14,6 @@ from docs.site.command_line import options
 from pipeline.config import CohortConfig, SlideConfig, read_config
 from tests.docs.pages import DOCS, PAGES, ROOT, Block, blocks, commands, name_of
 
-AWAITED = {"view", "bench", "export"}
-"""Commands that pages may name before they are there."""
-
 COHORT_PAGES = ("cohorts", "gpus", "slurm", "missing-mpp", "precision", "../reference/config")
 COHORT_BLOCKS = [block for page in COHORT_PAGES for block in blocks((DOCS / "how-to" / f"{page}.md").resolve(), "toml")]
 
@@ -27,7 +24,7 @@ def unknown(call: str) -> str | None:
     known = all_commands()
     named = next((" ".join(words[:count]) for count in (2, 1) if " ".join(words[:count]) in known), None)
     if named is None:
-        leading = words[0] in AWAITED or words[0].startswith("--") or {words[0]} <= {name.split()[0] for name in known}
+        leading = words[0].startswith("--") or words[0] in {name.split()[0] for name in known}
         return None if leading else f"no such command: {call}"
     wrong = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", call)) - options(known[named])
     return f"{named} has no {', '.join(sorted(wrong))}: {call}" if wrong else None

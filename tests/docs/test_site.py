@@ -13,6 +13,7 @@ import pytest
 
 from docs.site.command_line import commands
 from docs.site.errors import error_classes
+from tests.chromium import open_chromium
 from tests.docs.pages import DOCS, ROOT
 
 MKDOCS = (sys.executable, "-m", "mkdocs")
@@ -101,6 +102,18 @@ def test_references_are_filled_in(site: Path) -> None:
         text = re.sub(r"<[^>]+>", "", (site / "reference" / f"{name}.html").read_text(encoding="utf-8"))
         assert [word for word in wanted if word not in text] == []
     assert "geometry.py" in (site / "contributing.html").read_text(encoding="utf-8")
+
+
+def test_the_search_finds_pages_of_a_site_that_is_opened_from_its_folder(site: Path) -> None:
+    with open_chromium() as browser:
+        tab = browser.new_page()
+        tab.goto((site / "index.html").as_uri())
+        tab.locator(".md-search__input").click()
+        tab.locator(".md-search__input").press_sequentially("neuroglancer")
+        first = tab.locator(".md-search-result__item h1").first
+        first.wait_for(timeout=120_000)
+        assert first.inner_text() == "Results in Neuroglancer and Viv"
+        tab.close()
 
 
 def test_no_code_of_the_site_itself_is_published(site: Path) -> None:

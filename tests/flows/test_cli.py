@@ -100,6 +100,9 @@ def test_bad_slides_are_rows_with_a_cure_and_the_others_go_on(picture: Path, tmp
         (("--nuclei", "no-such-bundle"), "no-such-bundle"),
         (("--nuclei", "sr-x2"), "a network for superresolution"),
         (("--config", "/no/such.toml"), "/no/such.toml"),
+        (("--sr", "no-such-bundle"), "no-such-bundle"),
+        (("--sr", "nuclei-unet"), "a network for nuclei"),
+        (("--device", "cuda:63"), "cuda:63"),
     ],
 )
 def test_wrong_arguments_are_refused_in_two_lines(

@@ -7,15 +7,16 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 import typer
 
-from flows.cli_run import RunOptions
 from flows.ending import ending
 from flows.lines import broken
 from flows.manner import Manner, hoisted, set_manner
+from flows.run_options import RunOptions
 from models.shelf import shipped_names
 from pipeline.config import SlideConfig
 
@@ -40,12 +41,30 @@ def said(*arguments: str, code: int, environment: dict[str, str] | None = None) 
         (("run", "a.svs", "--out", "x", "--mpp", "wide"), "--mpp", "See histoloom run --help."),
         (("evaluate", "nuclei", "--bundel", "x"), "--bundel", "Did you mean --bundle"),
         (("status", "s4://x"), "s4://", "s3://"),
+        (("status", "nowhere"), "nowhere: is no folder", "the DIR of"),
+        (("report", "nowhere"), "nowhere: is no folder", "the DIR of"),
+        (("report", "docs"), "docs: holds no results", "the DIR of"),
+        (("run", "a.svs", "--out", "x", "--config", "none.toml"), "none.toml: there is no such file", "--config"),
+        (("run", "a.svs", "-q", "--out", "x", "-v"), "--quiet and --verbose", "Give one of the two."),
+        (("watch", "nowhere", "--out", "x", "--workers", "2", "--scheduler", "tcp://a:1"), "--workers 2", "Give one"),
     ],
 )
 def test_a_wrong_word_gets_two_lines_and_what_was_meant(arguments: tuple[str, ...], what: str, cure: str) -> None:
     first, second = said(*arguments, code=2)
     assert what in first
     assert cure in second
+
+
+def test_an_evaluation_that_cannot_begin_says_nothing_but_why() -> None:
+    first, second = said(
+        "evaluate", "superresolution", "--bundle", "sr-x2", "--images", "nowhere", "--scale", "2", code=2
+    )
+    assert first == "nowhere: no such folder"
+    assert second == "Give a folder of images."
+
+
+def test_the_version_is_the_packages() -> None:
+    assert said("--version", code=0) == [f"histoloom {version('histoloom')}"]
 
 
 def test_a_setting_and_a_bundle_that_are_misspelt_are_guessed_too(tmp_path: Path) -> None:

@@ -135,3 +135,11 @@ def test_places_are_tried_and_left_as_they_were(tmp_path: Path, s3: S3Server) ->
 def test_a_folder_that_cannot_be_written_to_is_not_fine(tmp_path: Path) -> None:
     finding = Check("results", lambda: try_disk(Path("/proc")), "Give another --out.").look()
     assert (finding.fine, finding.cure) == (False, "Give another --out.")
+
+
+@pytest.mark.parametrize("below", [(), ("results",)])
+def test_a_file_where_results_would_go_is_not_fine(tmp_path: Path, below: tuple[str, ...]) -> None:
+    (tmp_path / "file").touch()
+    (finding,) = [check.look() for check in place_checks(str(tmp_path.joinpath("file", *below)), None)]
+    assert (finding.fine, finding.what) == (False, f"{tmp_path / 'file'} is a file")
+    assert finding.cure

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from flows.cli_status import _seen
 from flows.status import holders, slide_states
-from flows.status_view import Speeds, count_line, print_status
+from flows.status_view import Speeds, print_status
 from pipeline.errors import NoTissue
 from pipeline.output import SlideOutput, write_json
 
@@ -91,7 +91,7 @@ def test_what_is_seen_to_move_is_told_when_it_will_be_through(results: Path) -> 
 
 
 def test_an_empty_folder_says_so(tmp_path: Path) -> None:
-    assert count_line(slide_states(tmp_path)) == "no slides yet"
+    assert shown(tmp_path, 80) == ["no slides yet"]
 
 
 def test_follow_tells_of_every_change_until_ctrl_c(results: Path) -> None:

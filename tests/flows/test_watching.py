@@ -165,6 +165,15 @@ def test_a_bucket_is_not_taken_for_a_folder(inbox: Path, monkeypatch: pytest.Mon
     assert list(inbox.iterdir()) == []
 
 
+def test_a_watch_that_cannot_begin_says_so_to_programs_too(tmp_path: Path) -> None:
+    watch = ["watch", str(tmp_path / "nowhere"), "--out", str(tmp_path / "results"), "--once", "--log-json"]
+    done = CliRunner().invoke(app, watch)
+    assert done.exit_code == 2
+    told = json.loads(done.stderr)
+    assert (told["event"], told["exit_code"]) == ("error", 2)
+    assert str(tmp_path / "nowhere") in told["what"]
+
+
 def test_an_inbox_that_goes_away_for_a_while_does_not_end_the_watch(inbox: Path) -> None:
     class Away(FolderInbox):
         looks = 0

