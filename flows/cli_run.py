@@ -19,6 +19,7 @@ from flows.wording import summary, where_to_look
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from flows.cohort import Cohort, SlideOutcome
     from flows.progress import Paced
@@ -37,7 +38,7 @@ def run(options: RunOptions) -> None:
     try:
         with stoppable, told_plainly(lost=SOME_FAILED, as_json=options.log_json):
             cohort, workforce = arranged(options)
-            outcomes = _process(cohort, workforce, progress)
+            outcomes = _process(cohort, workforce, progress, options.profile)
     except Stopped as stop:
         stoppable.tell(stop)
         raise typer.Exit(stop.exit_code) from None
@@ -76,10 +77,11 @@ def _config(options: RunOptions) -> CohortConfig:
     return read_config(options.config) if options.config else CohortConfig()
 
 
-def _process(cohort: Cohort, workforce: Workforce, progress: Paced) -> list[SlideOutcome]:
+def _process(cohort: Cohort, workforce: Workforce, progress: Paced, profile: Path | None) -> list[SlideOutcome]:
     from flows.cohort import process_cohort
+    from flows.trace import Traced
 
-    return process_cohort(cohort, workforce, progress)
+    return process_cohort(cohort, workforce, Traced(progress, profile) if profile else progress)
 
 
 def _counts(progress: Paced) -> dict[str, Any]:

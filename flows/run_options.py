@@ -95,6 +95,9 @@ class RunOptions:
     fetch: Annotated[
         str | None, typer.Option(help="Slides from URLs: whole, or of TIFFs the parts that are read. Default: whole.")
     ] = None
+    profile: Annotated[
+        Path | None, typer.Option(help="File for a trace of what ran when, for chrome://tracing or ui.perfetto.dev.")
+    ] = None
     log_json: Annotated[bool, typer.Option("--log-json", help="One JSON line an event on stderr, no bars.")] = False
 
     def settings(self) -> dict[str, Any]:

@@ -15,8 +15,6 @@ import os
 import sys
 from functools import cache
 
-import pyarrow as pa
-
 _NUMBERS = {"MALLOC_TRIM_THRESHOLD_": -1, "MALLOC_MMAP_THRESHOLD_": -3, "MALLOC_ARENA_MAX": -8}
 # Blocks up to this size are kept: the most that `mallopt` takes, an int. Larger ones are few, their pages few beside
 # their work. One heap for all threads: further ones are made of pieces of 64 MiB, which larger arrays do not fit.
@@ -40,6 +38,8 @@ def keep_freed_memory() -> bool:
 
 def give_memory_back() -> bool:
     """Have this process keep little of what it frees; whether it can."""
+    import pyarrow as pa
+
     pa.set_memory_pool(pa.system_memory_pool())
     return _set(_GIVE_BACK)
 
@@ -51,4 +51,5 @@ def _set(values: dict[str, int]) -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):  # another C library
         return False
-    return all([mallopt(_NUMBERS[name], value) == 1 for name, value in values.items()])
+    taken = [mallopt(_NUMBERS[name], value) == 1 for name, value in values.items()]
+    return all(taken)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 from dataclasses import dataclass, field
 
@@ -10,7 +12,7 @@ from pipeline.at_work import one_more_batch
 from pipeline.durable import synced_together
 from pipeline.grid import Tile
 from pipeline.stage import Stage
-from pipeline.stopwatch import Spent, started
+from pipeline.stopwatch import Span, Spent, started
 from pipeline.workspace import Workspace
 
 
@@ -31,6 +33,17 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """Which thread did a batch, and when."""
+
+    process: int
+    thread: int
+    start_s: float
+    """Since the epoch, by the worker's clock."""
+    spans: tuple[Span, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class BatchDone:
     """What the driver hears of a batch: no pixels, no rows."""
 
@@ -40,6 +53,7 @@ class BatchDone:
     seconds: float
     spent: Spent = field(default_factory=Spent)
     """What of the seconds went where."""
+    where: Whereabouts | None = None
 
 
 def run_batch(job: Job, batch: Batch) -> BatchDone:
@@ -51,6 +65,8 @@ def run_batch(job: Job, batch: Batch) -> BatchDone:
             rows = job.stage.run(batch.tiles, job.workspace)
             computed = time.perf_counter()
         job.workspace.ledger(job.stage.name).commit(batch.number, rows)
-        watch.add("writing", time.perf_counter() - computed)
+        watch.add("writing", computed, time.perf_counter())
+    seconds = time.perf_counter() - start
     area_px = sum(tile.core.area_px for tile in batch.tiles)
-    return BatchDone(batch.number, len(batch.tiles), area_px, time.perf_counter() - start, watch.spent)
+    where = Whereabouts(os.getpid(), threading.get_ident(), time.time() - seconds, tuple(watch.spans))
+    return BatchDone(batch.number, len(batch.tiles), area_px, seconds, watch.spent, where)

@@ -37,10 +37,22 @@ class Spent:
         return Spent(self.reading + other.reading, self.device + other.device, self.writing + other.writing)
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """When one thing was done."""
+
+    what: On
+    start_s: float
+    """Since the epoch: spans of several processes are laid beside each other."""
+    seconds: float
+
+
 class Stopwatch:
-    """Adds up what one batch spends, in the thread that does it."""
+    """Adds up what one batch spends, in the thread that does it, and keeps when."""
 
     def __init__(self) -> None:
+        self.spans: list[Span] = []
+        self._since_epoch = time.time() - time.perf_counter()
         self._seconds: dict[On, float] = {"reading": 0.0, "device": 0.0, "writing": 0.0}
         self._within = False
 
@@ -54,12 +66,13 @@ class Stopwatch:
         try:
             yield
         finally:
-            self._seconds[what] += time.perf_counter() - start
+            self.add(what, start, time.perf_counter())
             self._within = False
 
-    def add(self, what: On, seconds: float) -> None:
-        """Count seconds that were measured elsewhere."""
-        self._seconds[what] += seconds
+    def add(self, what: On, start: float, end: float) -> None:
+        """Count what lay between two readings of `time.perf_counter`."""
+        self._seconds[what] += end - start
+        self.spans.append(Span(what, self._since_epoch + start, end - start))
 
     @property
     def spent(self) -> Spent:
