@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from flows.cli_bench import bench
 from flows.cli_doctor import doctor
 from flows.cli_evaluate import app as evaluate
 from flows.cli_export import app as export
@@ -108,6 +109,7 @@ def sample(
 
 
 app.add_typer(evaluate, name="evaluate")
+app.command()(bench)
 app.command()(doctor)
 
 
