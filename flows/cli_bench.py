@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -85,12 +86,10 @@ def _print(rows: list[Measurement], content: dict[str, Any], before: dict[str, A
 
 def _telling() -> AbstractContextManager[Callable[[str], None]]:
     """Says on a terminal's stderr what is being measured, and takes it away again; nothing elsewhere."""
-    import sys
-
     from flows.display import is_terminal
 
     if manner().quiet or not is_terminal(sys.stderr):
         return nullcontext(lambda title: None)
-    from flows.bench.telling import Telling
+    from flows.bench.telling import telling
 
-    return Telling()
+    return telling()

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from types import TracebackType
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-from rich.console import Console
+_ANEW = "\r\x1b[2K"
 
 
-class Telling(AbstractContextManager["Callable[[str], None]"]):
-    """A line that changes, without a thread that would take time from what is measured."""
+@contextmanager
+def telling() -> Iterator[Callable[[str], None]]:
+    """Give what says a line in the place of the last; no thread of its own takes time from what is measured."""
 
-    def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False, markup=False)
+    def tell(title: str) -> None:
+        sys.stderr.write(_ANEW + title[: shutil.get_terminal_size().columns - 1])
+        sys.stderr.flush()
 
-    def __enter__(self) -> Callable[[str], None]:
-        return self._tell
-
-    def _tell(self, title: str) -> None:
-        self._console.print(f"\r\x1b[2K{title}"[: self._console.width], end="")
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._console.print("\r\x1b[2K", end="")
+    try:
+        yield tell
+    finally:
+        sys.stderr.write(_ANEW)
+        sys.stderr.flush()

@@ -44,7 +44,7 @@ def trials(subject: Subject) -> Iterator[Trial]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
+class Run:
     """One run that is through."""
 
     wall_s: float
@@ -59,7 +59,7 @@ def _measure(subject: Subject, names: Sequence[str]) -> list[Measurement]:
     """Runs and bare loops take turns, so that what else the machine does falls on both."""
     taken = []
     for number in range(subject.repeat):
-        run = _run(subject.run_slide, subject.scratch / f"run-{number}")
+        run = run_slide(subject.run_slide, subject.scratch / f"run-{number}")
         bare = _bare(subject.run_slide, run)
         taken.append((run, sum(bare.values())))
         figures = {f"{stage['name']} s": stage["seconds"] for stage in run.facts["timings"]["stages"]}
@@ -80,7 +80,7 @@ def _measure(subject: Subject, names: Sequence[str]) -> list[Measurement]:
     ]
 
 
-def _told(subject: Subject, run: _Run) -> str:
+def _told(subject: Subject, run: Run) -> str:
     which = subject.run_slide.name if subject.slide else "a synthetic slide"
     level0 = run.facts["resolution"]["level0"]
     computed = ", ".join(f"{name} on {at['device']} {at['precision']}" for name, at in run.facts["devices"].items())
@@ -88,7 +88,7 @@ def _told(subject: Subject, run: _Run) -> str:
     return f"{which}, {size}, {run.facts['tissue']['share']:.0%} tissue; {computed}"
 
 
-def _run(slide: Path, out: Path) -> _Run:
+def run_slide(slide: Path, out: Path) -> Run:
     """Call the command as a person would, in a process of its own."""
     begun, start = time.time(), time.perf_counter()
     done = subprocess.run(
@@ -101,7 +101,7 @@ def _run(slide: Path, out: Path) -> _Run:
     first_stage = next(event["time"] for event in events if event["event"] == "stage")
     (finished,) = out.glob("*/run.json")
     facts = json.loads(finished.read_text(encoding="utf-8"))
-    return _Run(wall_s, first_stage - begun, finished.parent, facts)
+    return Run(wall_s, first_stage - begun, finished.parent, facts)
 
 
 def _refuse(slide: Path, events: Sequence[dict[str, Any]], said: str) -> None:
@@ -114,7 +114,7 @@ def _refuse(slide: Path, events: Sequence[dict[str, Any]], said: str) -> None:
     raise SlideError(msg, told.get("cure") or f"See it alone: histoloom run {slide} --out DIR")
 
 
-def _bare(slide: Path, run: _Run) -> dict[str, float]:
+def _bare(slide: Path, run: Run) -> dict[str, float]:
     """Stage to the seconds that its network alone takes, in a plain loop over the tiles that the run worked on.
 
     Tiles are read from the finished store, by the stages that the run laid; reading them is not counted, nor are
@@ -135,12 +135,12 @@ def _bare(slide: Path, run: _Run) -> dict[str, float]:
         bare[recipe.segment.name] = _dense(recipe.segment, store.layer(recipe.segment.layer), laid.tissue)
     for classify in recipe.classify:
         bare[classify.name] = _patches(classify, store.layer(classify.layer), laid.tissue)
-    _refuse_other_tiles(bare, run)
+    refuse_other_tiles(bare, run)
     return {stage: one.seconds for stage, one in bare.items()}
 
 
 @dataclass(frozen=True, slots=True)
-class _Alone:
+class Alone:
     """What a network did without a run around it."""
 
     seconds: float
@@ -166,7 +166,7 @@ class _Clocked:
         return answer
 
 
-def _dense(stage: SuperResolve | Segment, source: PixelSource, tissue: TissueMask) -> _Alone:
+def _dense(stage: SuperResolve | Segment, source: PixelSource, tissue: TissueMask) -> Alone:
     """By as many tiles at once as a run gives."""
     from pipeline.predicting import predict_tiles
 
@@ -174,10 +174,10 @@ def _dense(stage: SuperResolve | Segment, source: PixelSource, tissue: TissueMas
     for begin in range(0, len(tiles), stage.batch_tiles):
         for _ in predict_tiles(predict, source, tiles[begin : begin + stage.batch_tiles]):
             pass
-    return _Alone(predict.seconds, len(tiles))
+    return Alone(predict.seconds, len(tiles))
 
 
-def _patches(stage: Classify, source: PixelSource, tissue: TissueMask) -> _Alone:
+def _patches(stage: Classify, source: PixelSource, tissue: TissueMask) -> Alone:
     """By as many patches at once as a tile owns."""
     import numpy as np
 
@@ -187,10 +187,10 @@ def _patches(stage: Classify, source: PixelSource, tissue: TissueMask) -> _Alone
         if patches:
             predict(np.stack(patches))
             judged += len(patches)
-    return _Alone(predict.seconds, judged)
+    return Alone(predict.seconds, judged)
 
 
-def _refuse_other_tiles(bare: Mapping[str, _Alone], run: _Run) -> None:
+def refuse_other_tiles(bare: Mapping[str, Alone], run: Run) -> None:
     """Raise where the loop did not work on what the run worked on: the figure would compare two different things."""
     tiles = {stage["name"]: stage["tiles"] for stage in run.facts["timings"]["stages"]}
     patches = {f"classification/{name}": count for name, count in run.facts["counts"].get("patches", {}).items()}
