@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-_NAME_WIDTH = 32
+_LEAST_WIDTH = 72
+"""Of a terminal that has room for figures beside the median."""
+
+_BROKEN = {"megapixels/s": "mega-\npixels/s", SHARE: SHARE.replace(" of ", " of\n")}
 # Figures beside the median that have a column; the others are for programs.
 _BESIDE: dict[str, Callable[[float], str]] = {"megapixels/s": lambda value: figure(value), SHARE: "{:.0%}".format}
 
@@ -24,6 +27,7 @@ def print_rows(rows: Sequence[Measurement]) -> None:
     console = _console()
     for group, members in _groups(rows, lambda row: row.group):
         columns = [name for name in _BESIDE if any(name in row.figures for row in members)]
+        columns = columns if console.width >= _LEAST_WIDTH else []
         engines = any(row.engine for row in members)
         table = _table(group, [*(["engine"] if engines else []), "median", "spread", "", *columns], left=("engine", ""))
         for row in members:
@@ -83,9 +87,9 @@ def _table(group: str, headings: Sequence[str], left: Sequence[str]) -> Table:
     from rich.table import Table
 
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(group, overflow="fold", min_width=_NAME_WIDTH, header_style="bold")
+    table.add_column(group, overflow="fold", header_style="bold")  # alone gives way where the terminal is narrow
     for heading in headings:
-        table.add_column(heading, justify="left" if heading in left else "right", overflow="fold")
+        table.add_column(_BROKEN.get(heading, heading), justify="left" if heading in left else "right", no_wrap=True)
     return table
 
 

@@ -69,7 +69,7 @@ def test_every_shipped_network_is_held_against_the_device(parts: list[Measuremen
 def test_a_share_is_the_networks_operations_over_the_products(parts: list[Measurement]) -> None:
     rows = {row.title: row for row in parts}
     network, product = rows["networks: sr-x2 16 px, cpu fp32"], rows["device: matrix product 64, cpu fp32"]
-    # sr-x2: 60,964,208,640 multiply-adds on 256 x 256 px, by `models.cost.multiply_adds` of the network with its weights
+    # counted by `models.cost.multiply_adds` on 256 x 256 px, of the network with its weights
     operations = 2 * 60_964_208_640 * 16**2 / 256**2
     share = operations / (network.median / 1000) / (product.median * 1e9)
     assert network.figures[SHARE] == pytest.approx(share, rel=0.02)
@@ -110,7 +110,7 @@ def test_a_slide_that_cannot_be_run_is_told_of_and_hides_no_other(tmp_path: Path
     rows, failed = measure([Trial("a", ("bad",), fail), Trial("b", ("fine",), lambda: [fine])], Wanted())
     assert rows == [fine]
     assert [(one.title, str(one.error)) for one in failed] == [("a: bad", "a.svs: cut short\nCopy it again.")]
-    with pytest.raises(SlideError, match="broken.tiff: its run failed"):
+    with pytest.raises(SlideError, match=r"broken\.tiff: its run failed"):
         whole_run.run_slide(broken, tmp_path / "out")
 
 
