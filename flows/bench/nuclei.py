@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from flows.bench.measurement import Measurement, Trial, rates, seconds_of
 from flows.bench.subject import Subject
+from pipeline.errors import SlideError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,8 +66,14 @@ class _Answered:
 
     @cached_property
     def rows(self) -> Any:
-        """The table of the nuclei."""
-        return self.find()
+        """The table of the nuclei. Raises SlideError where there are none to measure with."""
+        found = self.find()
+        if not len(found):
+            msg = (
+                f"{self.subject.read_slide}: {_BUNDLE} finds no nuclei in the {self.megapixels:g} megapixels looked at"
+            )
+            raise SlideError(msg, "Name a slide that holds some: --slide PATH.")
+        return found
 
     def find(self) -> Any:
         from pipeline.nuclei import owned_nuclei

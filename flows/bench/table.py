@@ -45,14 +45,16 @@ def print_comparison(rows: Sequence[Beside], unlike: Iterable[str]) -> None:
     colours = {"better": "green", "worse": "bold red"}
     console = _console()
     for group, members in _groups(rows, lambda row: row.now.group):
-        engines = any(row.now.engine for row in members)
-        headings = [*(["engine"] if engines else []), "before", "now", "", "new/old", "mark"]
+        wide = console.width >= _LEAST_WIDTH
+        engines = wide and any(row.now.engine for row in members)
+        headings = [*(["engine"] if engines else []), *(["before"] if wide else []), "now", "", "new/old", "mark"]
         table = _table(group, headings, left=("engine", "", "mark"))
         for row in members:
+            before = figure(row.before.median) if row.before else "-"
             table.add_row(
                 row.now.name,
                 *([row.now.engine] if engines else []),
-                figure(row.before.median) if row.before else "-",
+                *([before] if wide else []),
                 figure(row.now.median),
                 row.now.unit,
                 f"{row.ratio:.2f}" if row.ratio is not None else "-",

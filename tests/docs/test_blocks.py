@@ -14,7 +14,7 @@ from docs.site.command_line import options
 from pipeline.config import CohortConfig, SlideConfig, read_config
 from tests.docs.pages import DOCS, PAGES, ROOT, Block, blocks, commands, name_of
 
-AWAITED = {"view", "bench", "export"}
+AWAITED = {"view", "export"}
 """Commands that pages may name before they are there."""
 
 COHORT_PAGES = ("cohorts", "gpus", "slurm", "missing-mpp", "precision", "../reference/config")

@@ -110,6 +110,21 @@ def test_tables_fit_into_80_columns_and_cut_nothing_off(
     assert "hidden" not in words
 
 
+def test_a_narrow_terminal_has_figures_without_what_stands_beside_them(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "50")
+    network = Measurement(
+        "networks", "sr-x2, cpu fp32", "ms/tile", "lower", (12.5,), "", "torch", {"megapixels/s": 7.77}
+    )
+    print_rows([network, row(101234.0)])
+    print_comparison([Beside(network, network), Beside(row(3.0), row(1.25))], [])
+    told = capsys.readouterr().out
+    assert max(map(len, told.splitlines())) <= 50
+    assert {"12.5", "101,234", "1.00", "2.40"} <= set(told.split())
+    assert "7.77" not in told
+
+
 @pytest.mark.parametrize(("value", "told"), [(0.01234, "0.012"), (1.234, "1.23"), (12.34, "12.3"), (1234.5, "1,234")])
 def test_figures_have_three_digits(value: float, told: str) -> None:
     assert figure(value) == told
