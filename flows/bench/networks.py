@@ -28,13 +28,17 @@ def trials(subject: Subject) -> Iterator[Trial]:
     places = dict.fromkeys(place for engine in ENGINES for place in engine.places())
     products = {place: cache(partial(_product, subject, place)) for place in places}
     for place, product in products.items():
-        yield Trial("device", (_product_name(subject, place),), lambda product=product: [product()])
+        yield Trial("device", (_product_name(subject, place),), partial(_alone, product))
     for card in list_bundles():
         for engine in ENGINES:
             for place in engine.places():
                 work = _Work.of(card, place, subject)
                 name = f"{card.name} {work.side_px} px, {place}"
                 yield Trial(_GROUP, (name,), partial(work.measure, engine, products[place], name))
+
+
+def _alone(product: Callable[[], Measurement]) -> list[Measurement]:
+    return [product()]
 
 
 def _product_name(subject: Subject, place: Place) -> str:

@@ -70,7 +70,7 @@ def _is_tiled_tiff(path: Path) -> bool:
 
     try:
         with tifffile.TiffFile(path) as tiff:
-            return bool(tiff.pages.first.is_tiled)  # type: ignore[union-attr]  # a frame has a first page before it
+            return bool(tiff.pages.first.is_tiled)
     except (OSError, ValueError, tifffile.TiffFileError):
         return False
 

@@ -108,7 +108,7 @@ class Subject:
         from pipeline.synthetic import write_synthetic_slide
 
         path = self.scratch / f"{name}.tiff"
-        write_synthetic_slide(path, side_px, side_px, mpp, tissue_share=0.6, nuclei_per_mm2=_NUCLEI_PER_MM2)
+        write_synthetic_slide(path, side_px, side_px, mpp, tissue_share=0.8, nuclei_per_mm2=_NUCLEI_PER_MM2)
         return path
 
 

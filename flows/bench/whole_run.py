@@ -107,7 +107,9 @@ def run_slide(slide: Path, out: Path) -> Run:
 def _refuse(slide: Path, events: Sequence[dict[str, Any]], said: str) -> None:
     from pipeline.errors import SlideError
 
-    told = next((event for event in reversed(events) if event["event"] in ("slide-failed", "error")), {})
+    told: dict[str, Any] = next(
+        (event for event in reversed(events) if event["event"] in ("slide-failed", "error")), {}
+    )
     last = said.strip().splitlines()[-1] if said.strip() else "it said nothing"
     reason = told.get("reason") or told.get("what") or last
     msg = f"{slide}: its run failed: {reason}"

@@ -22,8 +22,8 @@ from pipeline.tiff_reader import TiffReader
 
 TINY = replace(
     QUICK,
-    boxes_px=(256, 4096), megapixels_read=0.1, slide_px=512, run_px=256, store_px=512, core_px=256,
-    dense_cpu_px={"superresolution": 16, "nuclei": 64}, nuclei_px=256, nuclei_rows=50, heatmap_px=256, product_cpu=64,
+    boxes_px=(256, 4096), megapixels_read=0.1, slide_px=768, run_px=256, store_px=512, core_px=256,
+    dense_cpu_px={"superresolution": 16, "nuclei": 64}, nuclei_px=768, nuclei_rows=50, heatmap_px=256, product_cpu=64,
 )  # fmt: skip
 
 
