@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from flows import completion
+from flows.cli_bench import bench
 from flows.cli_doctor import doctor
 from flows.cli_evaluate import app as evaluate
 from flows.cli_export import app as export
@@ -116,6 +117,7 @@ def sample(
             print(write_synthetic_sample(folder, synthetic))
 
 
+app.command()(bench)
 app.command()(doctor)
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(export, name="export")

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pipeline.slide import Slide
     from pipeline.stage import Stage
     from pipeline.tissue import TissueMask
-    from pipeline.workspace import Workspace
+    from pipeline.workspace import SlideRef, Workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,30 +143,13 @@ def refuse_other_question(task: SlideTask, run: Mapping[str, Any], where: str) -
 
 def _process(task: SlideTask, file: SlideFile, workers: Workers, progress: Progress) -> Mapping[str, Any]:
     from flows.estimates import allow, in_words, look_ahead
-    from pipeline.recipe import Recipe
-    from pipeline.resolution import choose_factor
-    from pipeline.slide import base_source, open_slide
-    from pipeline.workspace import SlideRef, Workspace, file_stamp
+    from pipeline.slide import open_slide
+    from pipeline.workspace import Workspace
 
     config, output = task.config, task.output
     with open_slide(file.path, mpp=config.mpp, reader=config.reader) as slide:
-        tissue, seen = _look(slide, config)  # first of all: a slide without pixels to read has no other fault
-        level0 = slide.info.frame
-        factor = 1 if config.sr == "none" else choose_factor(level0.mpp, config.target_mpp)
-        networks = choose_networks(config, factor)
-        base_mpp = _base_mpp(level0.mpp, factor, config, networks)
-        ref = SlideRef(file.path, config.mpp, config.reader, base_mpp, file_stamp(file.path))
-        recipe = Recipe(
-            slide=output.name,
-            level0=level0,
-            base=base_source(slide, ref.base_mpp).frame,
-            core_px=config.core_px,
-            sr=networks.sr_network,
-            nuclei=networks.nuclei_network,
-            classifiers=networks.classifier_networks,
-            stride_share=config.stride_share,
-            white=seen.white if seen else None,
-        )
+        laid = lay(slide, output.name, config)
+        networks, recipe, tissue = laid.networks, laid.recipe, laid.tissue
         recipe.refuse_what_cannot_be_fed()
         ahead, machine = look_ahead(recipe, tissue, networks, config, workers.workforce)
         if task.staging.folder in output.root.parents:  # results for a bucket grow where its slides lie
@@ -176,17 +159,57 @@ def _process(task: SlideTask, file: SlideFile, workers: Workers, progress: Progr
         identity = file.identity()
         plan = slide_plan(identity, config, networks) | {"computing": computing(config, networks, workers.workforce)}
         begun = output.begin(plan, force=task.force)
-        workspace = Workspace(output.partial, output.name, ref, config.ngff, begun)
+        workspace = Workspace(output.partial, output.name, laid.ref, config.ngff, begun)
         runner = StageRunner(workspace, workers, progress, at_once)
         tissue.save(workspace.tissue_path)
         run = {**describe_run(slide.info, identity, recipe, config, networks), "plan": plan, "estimated": asdict(ahead)}
         write_json(output.partial / "begun.json", run)  # for who looks at the slide before it is through
-    findings = _weave(recipe, runner, seen, config.qc)
+    findings = _weave(recipe, runner, laid.seen, config.qc)
     run |= findings | {
         "tissue": _tissue_facts(runner.workspace.tissue),
         "devices": _devices(recipe, config, workers.workforce),
     }
     return _finish(output, run, runner)
+
+
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """What a slide and its settings come to, before any tile is worked on."""
+
+    ref: SlideRef
+    networks: ChosenNetworks
+    recipe: Recipe
+    tissue: TissueMask
+    """What is worked on."""
+    seen: Glance | None
+    """What quality control measures from."""
+
+
+def lay(slide: Slide, name: str, config: SlideConfig) -> Laid:
+    """Look at an open slide, choose its networks, lay its stages; nothing is written."""
+    from pipeline.recipe import Recipe
+    from pipeline.resolution import choose_factor
+    from pipeline.slide import base_source
+    from pipeline.workspace import SlideRef, file_stamp
+
+    tissue, seen = _look(slide, config)  # first of all: a slide without pixels to read has no other fault
+    level0, path = slide.info.frame, slide.info.path
+    factor = 1 if config.sr == "none" else choose_factor(level0.mpp, config.target_mpp)
+    networks = choose_networks(config, factor)
+    base_mpp = _base_mpp(level0.mpp, factor, config, networks)
+    ref = SlideRef(path, config.mpp, config.reader, base_mpp, file_stamp(path))
+    recipe = Recipe(
+        slide=name,
+        level0=level0,
+        base=base_source(slide, ref.base_mpp).frame,
+        core_px=config.core_px,
+        sr=networks.sr_network,
+        nuclei=networks.nuclei_network,
+        classifiers=networks.classifier_networks,
+        stride_share=config.stride_share,
+        white=seen.white if seen else None,
+    )
+    return Laid(ref, networks, recipe, tissue, seen)
 
 
 def _base_mpp(level0_mpp: float, factor: int, config: SlideConfig, networks: ChosenNetworks) -> float:

@@ -1,4 +1,4 @@
-"""What a network costs: multiply-adds counted, milliseconds measured."""
+"""What a network costs: multiply-adds counted, milliseconds measured; and what the device could do."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from models.predict import Predictor
+from models.device import choose_device
+from models.predict import Precision, Predictor
 
 
 def multiply_adds(network: nn.Module, side_px: int) -> int:
@@ -35,3 +36,24 @@ def milliseconds(predictor: Predictor, side_px: int, repeats: int = 7) -> float:
         predictor(tile)
         took.append(time.perf_counter() - start)
     return 1000 * float(np.median(took[1:]))
+
+
+def product_seconds(device: str, precision: Precision, side: int, repeats: int) -> list[float]:
+    """Return how long a product of two matrices (side x side) takes, several times; 2 side^3 operations each.
+
+    One that nobody counts goes before. fp32 is that of the networks: not rounded to TF32.
+    """
+    place = choose_device(device)
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    generator = torch.Generator().manual_seed(0)
+    first, second = (torch.rand(side, side, generator=generator).to(place, dtype) for _ in range(2))
+    took = []
+    with torch.inference_mode():
+        for _ in range(repeats + 1):
+            start = time.perf_counter()
+            product = torch.mm(first, second)
+            if place.type == "cuda":
+                torch.cuda.synchronize(place)
+            took.append(time.perf_counter() - start)
+            del product
+    return took[1:]

@@ -8,7 +8,8 @@ import pytest
 from torch import nn
 
 from models.architectures import ARCHITECTURES, resolve
-from models.cost import milliseconds, multiply_adds
+from models.cost import milliseconds, multiply_adds, product_seconds
+from models.predict import Precision
 from tests.models.examples import SMALL_SR, card, predictor
 
 
@@ -38,3 +39,10 @@ def test_attention_counts() -> None:
 
 def test_time_is_taken() -> None:
     assert milliseconds(predictor(card(SMALL_SR)), 16, repeats=2) > 0
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_products_are_timed_as_often_as_asked(precision: Precision) -> None:
+    took = product_seconds("cpu", precision, 32, 3)
+    assert len(took) == 3
+    assert min(took) > 0
