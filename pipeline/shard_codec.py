@@ -1,4 +1,4 @@
-"""One shard of a zarr 3 array as the bytes that it is: chunks by blosc, one after another, and at the end where each is.
+"""One shard of a zarr 3 array as the bytes that it is: chunks by blosc one after another, at the end where each lies.
 
 zarr and zarrs write the same, several times slower: they take a shard through objects, tasks and threads of their own.
 Here it is encoded in the thread that has the pixels. Arrays that are laid out in any other way than `pipeline.store`
@@ -81,9 +81,9 @@ class ShardCodec:
     def _is_fill(self, part: NDArray[Any]) -> bool:
         if not part.size:
             return True
-        if not _is(part[(0,) * part.ndim], self.fill):  # most are told by their first pixel
-            return False
-        return bool(np.isnan(part).all() if self.fill != self.fill else (part == self.fill).all())
+        unset = np.isnan(self.fill)
+        # Most are told by their first pixel.
+        return all((np.isnan(some) if unset else some == self.fill).all() for some in (part.flat[:1], part))
 
     def _whole(self, part: NDArray[Any]) -> NDArray[Any]:
         if part.shape == self.chunk:
@@ -91,7 +91,3 @@ class ShardCodec:
         whole = np.full(self.chunk, self.fill, self.dtype)
         whole[tuple(map(slice, part.shape))] = part
         return whole
-
-
-def _is(value: Any, fill: Any) -> bool:
-    return bool(value == fill or (value != value and fill != fill))

@@ -34,47 +34,42 @@ def write_shards(array: zarr.Array[Any], selection: Selection, pixels: NDArray[A
         array[selection] = pixels
         return
     top = store.root / array.store_path.path
-    names = list(_names(array, selection))
     with room_for(top, pixels.nbytes):
         drafts = Path(tempfile.mkdtemp(prefix=DRAFTS, dir=store.root))
         try:
-            _draft(array, selection, pixels, drafts)
-            for name in names:
-                _put(drafts / name, top / name)
+            for place, draft in _draft(array, selection, pixels, drafts):
+                _put(draft, top / array.metadata.encode_chunk_key(place))
         finally:
             shutil.rmtree(drafts, ignore_errors=True)
-        sync_names((top / name for name in names), top)
+        sync_names((top / array.metadata.encode_chunk_key(place) for place in _places(array, selection)), top)
 
 
-def _draft(array: zarr.Array[Any], selection: Selection, pixels: NDArray[Any], drafts: Path) -> None:
-    """Write the shards of a selection into a folder, by their names below the array; none for nothing but fill."""
+def _draft(
+    array: zarr.Array[Any], selection: Selection, pixels: NDArray[Any], drafts: Path
+) -> Iterator[tuple[tuple[int, ...], Path]]:
+    """Write the shards of a selection into a folder; (place, file) of each, no file for nothing but fill."""
     codec = ShardCodec.of(array)
     if codec is None:
         _array_in(array, drafts)[selection] = pixels
+        yield from ((place, drafts / array.metadata.encode_chunk_key(place)) for place in _places(array, selection))
         return
     corner = [chosen.start or 0 for chosen in selection]
-    for place in _places(array, selection):
+    for number, place in enumerate(_places(array, selection)):
         inside = tuple(
             slice(index * side - begin, (index + 1) * side - begin)
             for index, side, begin in zip(place, codec.shard, corner, strict=True)
         )
-        parts = codec.encode(pixels[inside])
-        if parts:
-            draft = drafts / array.metadata.encode_chunk_key(place)
-            draft.parent.mkdir(parents=True, exist_ok=True)
+        draft = drafts / str(number)
+        if parts := codec.encode(pixels[inside]):
             with draft.open("wb") as file:
                 file.writelines(parts)
+        yield place, draft
 
 
 def _array_in(array: zarr.Array[Any], folder: Path) -> zarr.Array[Any]:
     """The same array with its shards in another folder, where there are none yet."""
     there = StorePath(LocalStore(folder), "")
     return zarr.Array(zarr.AsyncArray(array.metadata, there, array.async_array.config))
-
-
-def _names(array: zarr.Array[Any], selection: Selection) -> Iterator[str]:
-    """Paths below the array of the shards that a selection touches."""
-    return map(array.metadata.encode_chunk_key, _places(array, selection))
 
 
 def _places(array: zarr.Array[Any], selection: Selection) -> Iterator[tuple[int, ...]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -143,6 +144,15 @@ class SlideStore:
 
     def layer(self, path: str) -> Layer:
         """The layer at '0', 'sr/0', 'labels/tissue/2', ..., ready to be read and written."""
+        try:
+            described = (self.path / path / self._array_files[0]).stat()
+        except FileNotFoundError:
+            return self.open_layer(path)
+        # Opening takes milliseconds, and every batch does it; what a layer is changes with its metadata alone.
+        return _opened(self.path, self.version, path, (described.st_ino, described.st_mtime_ns))
+
+    def open_layer(self, path: str) -> Layer:
+        """The layer, from its metadata."""
         group, _, level = path.rpartition("/")
         try:
             array = zarr.open_array(self._source, path=path, mode=self._mode)
@@ -273,6 +283,11 @@ class SlideStore:
             "compressors": [blosc],
             "dimension_names": ["c", "y", "x"] if lead else ["y", "x"],
         }
+
+
+@lru_cache(maxsize=256)
+def _opened(store: Path, version: NgffVersion, path: str, _stamp: tuple[int, int]) -> Layer:
+    return SlideStore(store, version).open_layer(path)
 
 
 def _frame(array: zarr.Array[Any], transforms: Sequence[Mapping[str, Any]]) -> Frame:

@@ -125,6 +125,8 @@ class TissueMask:
 
     def crop(self, box: Box, frame: Frame) -> NDArray[np.uint8]:
         """Return the mask drawn at the pixels of a box in `frame`, (y, x): 1 where a pixel's centre is on tissue."""
+        if not box.area_px:
+            return np.zeros(box.shape, np.uint8)
         y, x = np.arange(box.y, box.y_end) + 0.5, np.arange(box.x, box.x_end) + 0.5
         rows, top = self._rows(y, frame), int(self._rows(y[:1], frame)[0])
         band = self.mask[top : int(rows[-1]) + 1].view(np.uint8)
