@@ -13,7 +13,7 @@ from flows.devices import device_and_precision
 from flows.networks import choose_networks
 from flows.places import staging_at
 from flows.progress import Progress
-from flows.provenance import computing, describe_run, environment, question, slide_plan
+from flows.provenance import BATCHES, computing, describe_run, environment, question, slide_plan
 from flows.quality import control, tell
 from flows.slide_file import SlideFile, at_hand, same_slide
 from pipeline.budget_config import Budget
@@ -174,7 +174,8 @@ def _process(task: SlideTask, file: SlideFile, workers: Workers, progress: Progr
         at_once = allow(output.name, ahead, machine, task.budget, output.partial)
         progress.slide(output.name, "planned", **in_words(ahead, machine, at_once))
         identity = file.identity()
-        plan = slide_plan(identity, config, networks) | {"computing": computing(config, networks, workers.workforce)}
+        plan = slide_plan(identity, config, networks) | {"batches": BATCHES}
+        plan["computing"] = computing(config, networks, workers.workforce)
         begun = output.begin(plan, force=task.force)
         workspace = Workspace(output.partial, output.name, ref, config.ngff, begun)
         runner = StageRunner(workspace, workers, progress, at_once)

@@ -37,6 +37,8 @@ _PROCESS_BYTES, _TORCH_BYTES = 260 * 2**20, 240 * 2**20
 _PASS_OVERHEAD = 1.5
 # Bytes a pixel of one tile while it is worked on, beside what a network takes.
 _INGEST, _SEGMENT, _DRAW, _HALVE_FLOATS = 12, 110, 30, 48
+# Bytes a pixel of the block that ingest has under way: half its pixels, the next levels of image and mask.
+_BLOCK = 3
 # A CUDA context with its libraries, and what the allocator keeps beside live tensors.
 _CUDA_BYTES, _CUDA_OVERHEAD = 600 * 2**20, 1.3
 
@@ -130,7 +132,9 @@ def _batches(recipe: Recipe) -> Iterator[float]:
     """Bytes of one batch of each stage, in the process that does it."""
     core = recipe.core_px**2
     ratio = recipe.base.mpp / recipe.level0.mpp
-    yield core * (_INGEST + 3 * max(1.0, ratio) ** 2)  # a resampled tile is made of a larger one
+    yield (
+        core * (_INGEST + 3 * max(1.0, ratio) ** 2) + recipe.ingest.block_px**2 * _BLOCK
+    )  # resampled from a larger one
     channels = max((len(content.channels) for content in recipe.heatmaps.values()), default=0)
     yield core * max(_INGEST * 4, _HALVE_FLOATS * channels)
     if recipe.super_resolve:
