@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -149,7 +150,8 @@ def _process(task: SlideTask, file: SlideFile, workers: Workers, progress: Progr
     from pipeline.workspace import SlideRef, Workspace, file_stamp
 
     config, output = task.config, task.output
-    with open_slide(file.path, mpp=config.mpp, reader=config.reader) as slide:
+    with open_slide(file.path, mpp=config.mpp, reader=config.reader) as slide, ThreadPoolExecutor(1) as beside:
+        hashing = beside.submit(file.identity)  # of a large slide it takes as long as looking it over
         tissue, seen = _look(slide, config)  # first of all: a slide without pixels to read has no other fault
         level0 = slide.info.frame
         factor = 1 if config.sr == "none" else choose_factor(level0.mpp, config.target_mpp)
@@ -173,7 +175,7 @@ def _process(task: SlideTask, file: SlideFile, workers: Workers, progress: Progr
             task.staging.make_room(ahead.disk_bytes)
         at_once = allow(output.name, ahead, machine, task.budget, output.partial)
         progress.slide(output.name, "planned", **in_words(ahead, machine, at_once))
-        identity = file.identity()
+        identity = hashing.result()
         plan = slide_plan(identity, config, networks) | {"batches": BATCHES}
         plan["computing"] = computing(config, networks, workers.workforce)
         begun = output.begin(plan, force=task.force)
