@@ -37,17 +37,19 @@ class ShardCodec:
     @classmethod
     def of(cls, array: zarr.Array[Any]) -> Self | None:
         """Read it from an array's metadata; None for an array whose shards are made in another way."""
-        codecs = getattr(array.metadata, "codecs", ())
+        codecs: tuple[Any, ...] = getattr(array.metadata, "codecs", ())
         if len(codecs) != 1 or not isinstance(codecs[0], ShardingCodec):
             return None
         sharding = codecs[0]
         kinds = tuple(map(type, sharding.codecs)), tuple(map(type, sharding.index_codecs))
         if kinds != ((BytesCodec, BloscCodec), (BytesCodec, Crc32cCodec)):
             return None
-        blosc = sharding.codecs[1]
-        orders = {codec.endian.value for codec in (sharding.codecs[0], sharding.index_codecs[0]) if codec.endian}
+        as_bytes: Any = sharding.codecs[0]
+        index_as_bytes: Any = sharding.index_codecs[0]
+        blosc: Any = sharding.codecs[1]
+        orders = {codec.endian.value for codec in (as_bytes, index_as_bytes) if codec.endian}
         plain = orders == {"little"} and array.dtype.isnative and sharding.index_location.value == "end"
-        if not plain or not isinstance(blosc, BloscCodec) or array.shards is None:
+        if not plain or array.shards is None:
             return None
         return cls(array.shards, sharding.chunk_shape, array.dtype, array.fill_value, blosc)
 
@@ -58,8 +60,9 @@ class ShardCodec:
             if chunk is None:
                 places.append((_ABSENT, _ABSENT))
                 continue
+            flat: Any = chunk.reshape(-1).view(np.uint8)
             part = blosc_encode(
-                chunk.reshape(-1).view(np.uint8), level=self.blosc.clevel, compressor=self.blosc.cname.value,
+                flat, level=self.blosc.clevel, compressor=self.blosc.cname.value,
                 shuffle=_SHUFFLES[self.blosc.shuffle.value], typesize=self.dtype.itemsize,
                 blocksize=self.blosc.blocksize or None, numthreads=1,
             )  # fmt: skip

@@ -29,6 +29,7 @@ from pipeline.plan import plan_stage
 from pipeline.recipe import Recipe
 from pipeline.schedule import Workers, Workforce
 from pipeline.slide import base_source, open_slide
+from pipeline.stage import Stage
 from pipeline.tissue import TissueMask
 from pipeline.workspace import SlideRef, Workspace, file_stamp
 
@@ -62,7 +63,8 @@ def ingest(slide_path: Path, mpp: float | None, workers: int, folder: Path) -> d
     begun, start = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
     recipe.create_layers(workspace.store)
     with Workers(Workforce(workers)) as crew:
-        for stage in (recipe.ingest, *recipe.coarser(""), *recipe.coarser("labels/tissue")):
+        stages: list[Stage] = [recipe.ingest, *recipe.coarser(""), *recipe.coarser("labels/tissue")]
+        for stage in stages:
             crew.run(plan_stage(Job(workspace, stage)))
     spent = resource.getrusage(resource.RUSAGE_SELF)
     return {

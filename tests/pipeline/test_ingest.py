@@ -91,7 +91,7 @@ def test_levels_made_in_passing_are_those_made_one_after_the_other(
     slide_path: Path, tissue: TissueMask, tmp_path: Path, core_px: int, base_mpp: float
 ) -> None:
     recipe = recipe_of(slide_path, base_mpp, core_px)
-    passing = [recipe.ingest, *recipe.coarser(IMAGE), *recipe.coarser(TISSUE)]
+    passing: list[Stage] = [recipe.ingest, *recipe.coarser(IMAGE), *recipe.coarser(TISSUE)]
     stages = one_after_the_other(recipe)
     assert len(passing) < len(stages)
     expected = every_level(work(tmp_path / "a", slide_path, tissue, recipe, *stages))
