@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows.devices import uses_cuda
+from flows.footprints import footprint_of
 from pipeline.budget import Estimate, Machine, NetworkNeed, estimate, folder_bytes, refuse_what_does_not_fit
 from pipeline.budget_config import Budget, read_size, show_size
 from pipeline.cluster_config import Cluster, CudaProcesses, KubernetesPods, SlurmJobs
@@ -30,11 +31,9 @@ _UNKNOWN_THREADS, _UNKNOWN_BYTES = 8, 2**62
 
 def needs_of(networks: ChosenNetworks, *, cuda: bool) -> Mapping[str, NetworkNeed]:
     """Network name, as the recipe has it, to what it takes."""
-    from models.footprint import footprint
-
     needs = {}
     for card in (*networks.sr, *([networks.nuclei] if networks.nuclei else []), *networks.classifiers):
-        found = footprint(card)
+        found = footprint_of(card)
         at_once = found.at_once_cuda if cuda else found.at_once_cpu
         views = networks.loaders["nuclei"].views if card == networks.nuclei else 1
         work = views * found.multiply_adds_per_px

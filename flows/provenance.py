@@ -31,6 +31,9 @@ FORMAT = 1
 # Raised when a change of the code changes results; tiles computed before it are not mixed with tiles after it.
 NUMERICS = 6
 
+# Raised when work is cut into other batches: numbers in a ledger then mean other tiles, which nobody goes on with.
+BATCHES = 2
+
 _PACKAGES = (
     "histoloom", "torch", "numpy", "zarr", "zarrs", "dask", "scikit-image", "shapely", "tiffslide", "openslide-python",
 )  # fmt: skip
@@ -99,8 +102,8 @@ def computing(config: SlideConfig, networks: ChosenNetworks, workforce: Workforc
 
 
 def question(plan: Mapping[str, Any]) -> dict[str, Any]:
-    """What a plan asks, without what computes the answer."""
-    return {key: value for key, value in plan.items() if key != "computing"}
+    """What a plan asks, without what computes the answer, and in which batches."""
+    return {key: value for key, value in plan.items() if key not in ("computing", "batches")}
 
 
 def describe_run(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ from flows.devices import device_and_precision
 from flows.networks import choose_networks
 from flows.places import staging_at
 from flows.progress import Progress
-from flows.provenance import computing, describe_run, environment, question, slide_plan
+from flows.provenance import BATCHES, computing, describe_run, environment, question, slide_plan
 from flows.quality import control, tell
 from flows.slide_file import SlideFile, at_hand, same_slide
 from pipeline.budget_config import Budget
@@ -147,7 +148,8 @@ def _process(task: SlideTask, file: SlideFile, workers: Workers, progress: Progr
     from pipeline.workspace import Workspace
 
     config, output = task.config, task.output
-    with open_slide(file.path, mpp=config.mpp, reader=config.reader) as slide:
+    with open_slide(file.path, mpp=config.mpp, reader=config.reader) as slide, ThreadPoolExecutor(1) as beside:
+        hashing = beside.submit(file.identity)  # of a large slide it takes as long as looking it over
         laid = lay(slide, output.name, config)
         networks, recipe, tissue = laid.networks, laid.recipe, laid.tissue
         recipe.refuse_what_cannot_be_fed()
@@ -156,8 +158,9 @@ def _process(task: SlideTask, file: SlideFile, workers: Workers, progress: Progr
             task.staging.make_room(ahead.disk_bytes)
         at_once = allow(output.name, ahead, machine, task.budget, output.partial)
         progress.slide(output.name, "planned", **in_words(ahead, machine, at_once))
-        identity = file.identity()
-        plan = slide_plan(identity, config, networks) | {"computing": computing(config, networks, workers.workforce)}
+        identity = hashing.result()
+        plan = slide_plan(identity, config, networks) | {"batches": BATCHES}
+        plan["computing"] = computing(config, networks, workers.workforce)
         begun = output.begin(plan, force=task.force)
         workspace = Workspace(output.partial, output.name, laid.ref, config.ngff, begun)
         runner = StageRunner(workspace, workers, progress, at_once)

@@ -41,6 +41,8 @@ _INGEST, _SEGMENT, _DRAW, _HALVE_FLOATS = 12, 110, 30, 48
 # The same of quality control: of a tile that is measured; and of the process that drives the slide, for each cell that
 # is judged and each pixel of the thumbnail.
 _INSPECT, _JUDGE, _GLANCE = 48, 190, 80
+# Bytes a pixel of the block that ingest has under way: half its pixels, the next levels of image and mask.
+_BLOCK = 3
 # A CUDA context with its libraries, and what the allocator keeps beside live tensors.
 _CUDA_BYTES, _CUDA_OVERHEAD = 600 * 2**20, 1.3
 
@@ -152,7 +154,9 @@ def _batches(recipe: Recipe) -> Iterator[float]:
     """Bytes of one batch of each stage, in the process that does it."""
     core = recipe.core_px**2
     ratio = recipe.base.mpp / recipe.level0.mpp
-    yield core * (_INGEST + 3 * max(1.0, ratio) ** 2)  # a resampled tile is made of a larger one
+    yield (
+        core * (_INGEST + 3 * max(1.0, ratio) ** 2) + recipe.ingest.block_px**2 * _BLOCK
+    )  # resampled from a larger one
     channels = max((len(content.channels) for content in recipe.heatmaps.values()), default=0)
     yield core * max(_INGEST * 4, _HALVE_FLOATS * channels)
     if recipe.inspect:

@@ -13,7 +13,7 @@ from pipeline.durable import synced_together
 from pipeline.errors import ConfigError
 from pipeline.geometry import Frame
 from pipeline.heatmap_summary import operating_point
-from pipeline.ingest import Ingest
+from pipeline.ingest import IMAGE, TISSUE, Ingest
 from pipeline.ngff import CHUNK_PX, Heatmap, Pyramid
 from pipeline.nuclei_instances import NucleiParameters
 from pipeline.pyramid import Halve, Method
@@ -142,7 +142,7 @@ class Recipe:
     @property
     def ingest(self) -> Ingest:
         """The slide's pixels, as far around tissue as any later stage looks."""
-        return Ingest(self.base, self.core_px, self._base_reach_um)
+        return Ingest(self.base, self.core_px, self._base_reach_um, len(self.pyramids[IMAGE].levels))
 
     @cached_property
     def inspect(self) -> Inspect | None:
@@ -233,14 +233,15 @@ class Recipe:
         return maps
 
     def coarser(self, group: str) -> Iterator[Halve]:
-        """The stages that build the pyramid of a group, finest first."""
+        """The stages that build the pyramid of a group, finest first; levels that ingest makes are none of theirs."""
         image = "sr" if group.startswith("sr") else ""
         pyramid = self.heatmap_pyramid if group in self.heatmaps else self.pyramids[image]
         method: Method = "most" if "labels/" in group else "mean"
         reach_um: float | None = self._sr_reach_um if image == "sr" else self._base_reach_um
         if group in self.heatmaps:
             reach_um = None
-        for level, frame in enumerate(pyramid.levels[1:], start=1):
+        made = self.ingest.coarser if group in (IMAGE, TISSUE) else 0
+        for level, frame in enumerate(pyramid.levels[1 + made :], start=1 + made):
             yield Halve(group, level, frame, self.core_px, method, reach_um)
 
 

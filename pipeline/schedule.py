@@ -18,6 +18,7 @@ from pipeline.cluster_config import Cluster
 from pipeline.dispatch import AGAIN, Dispatch, Limits, OnDone, refuse_strangers
 from pipeline.errors import ConfigError, WorkerDiffers, WorkersLost
 from pipeline.plan import StagePlan
+from pipeline.threads import Threads
 
 _log = logging.getLogger(__name__)
 
@@ -30,8 +31,8 @@ class Workforce:
     """Who does the work.
 
     `processes` = 0 runs batches one after another in this thread, 1 on the threads of this process, more on as many
-    local processes that share the cores; `scheduler`, where given, is the address of a dask scheduler to use instead,
-    and `cluster` one to start.
+    local processes that share the cores, by dask; `scheduler`, where given, is the address of a dask scheduler to use
+    instead, and `cluster` one to start.
     """
 
     processes: int = 1
@@ -59,6 +60,11 @@ class Workforce:
         return self.scheduler is not None or (self.cluster is not None and self.cluster.kind in ("slurm", "kubernetes"))
 
     @property
+    def in_this_process(self) -> bool:
+        """Whether the threads of this process do it, without a scheduler."""
+        return self.processes == 1 and self.scheduler is None and self.cluster is None
+
+    @property
     def in_this_thread(self) -> bool:
         """Whether dask has no part in it."""
         return self.processes == 0 and self.scheduler is None and self.cluster is None
@@ -76,6 +82,7 @@ class Workers:
         self.workforce = workforce
         self._stack = ExitStack()
         self._client: Any = None
+        self._threads: Threads | None = None
 
     def __enter__(self) -> Self:
         """Raise ConfigError where what the cluster needs is not installed, before any slide is begun."""
@@ -106,6 +113,10 @@ class Workers:
         if self.workforce.in_this_thread:
             for batch in plan.left:
                 on_done(run_batch(plan.job, batch))
+            return
+        if self.workforce.in_this_process:
+            self._threads = self._threads or Threads(count_cores())
+            self._threads.run(plan.job, iter(plan.left), on_done, most_in_flight)
             return
         limits = Limits(most_in_flight, self.workforce.elsewhere, self.workforce.patience_s)
         try:
@@ -139,7 +150,10 @@ class Workers:
         return self._stack.enter_context(start_cluster(cluster) if cluster else local_cluster(processes, threads))
 
     def _dismiss(self) -> None:
-        """Let go of the scheduler, and of the cluster where it is our own."""
+        """Let go of threads, of the scheduler, and of the cluster where it is our own."""
+        if self._threads:
+            self._threads.dismiss()
+            self._threads = None
         client, self._client = self._client, None
         try:
             if client is not None:

@@ -1,8 +1,8 @@
 """Whole shards of a zarr array on a local disk: each appears in one step, and survives a power cut.
 
-zarrs writes a shard in place: it empties the file, then fills it. A process that dies in between leaves a torn shard,
-a reader in between sees one, and a shard at a frame's far edge is read before it is written, so that a torn one would
-refuse every later try. Here shards are written in a folder of drafts, then moved under their names.
+zarr and zarrs write a shard in place: they empty the file, then fill it. A process that dies in between leaves a torn
+shard, a reader in between sees one, and a shard at a frame's far edge is read before it is written, so that a torn one
+would refuse every later try. Here shards are written in a folder of drafts, then moved under their names.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from zarr.storage import LocalStore, StorePath
 
 from pipeline.disk import room_for
 from pipeline.durable import sync_names
+from pipeline.shard_codec import ShardCodec
 from pipeline.torn import DRAFTS
 
 Selection = tuple[slice, ...]
@@ -33,16 +34,36 @@ def write_shards(array: zarr.Array[Any], selection: Selection, pixels: NDArray[A
         array[selection] = pixels
         return
     top = store.root / array.store_path.path
-    names = list(_names(array, selection))
     with room_for(top, pixels.nbytes):
         drafts = Path(tempfile.mkdtemp(prefix=DRAFTS, dir=store.root))
         try:
-            _array_in(array, drafts)[selection] = pixels
-            for name in names:
-                _put(drafts / name, top / name)
+            for place, draft in _draft(array, selection, pixels, drafts):
+                _put(draft, top / array.metadata.encode_chunk_key(place))
         finally:
             shutil.rmtree(drafts, ignore_errors=True)
-        sync_names((top / name for name in names), top)
+        sync_names((top / array.metadata.encode_chunk_key(place) for place in _places(array, selection)), top)
+
+
+def _draft(
+    array: zarr.Array[Any], selection: Selection, pixels: NDArray[Any], drafts: Path
+) -> Iterator[tuple[tuple[int, ...], Path]]:
+    """Write the shards of a selection into a folder; (place, file) of each, no file for nothing but fill."""
+    codec = ShardCodec.of(array)
+    if codec is None:
+        _array_in(array, drafts)[selection] = pixels
+        yield from ((place, drafts / array.metadata.encode_chunk_key(place)) for place in _places(array, selection))
+        return
+    corner = [chosen.start or 0 for chosen in selection]
+    for number, place in enumerate(_places(array, selection)):
+        inside = tuple(
+            slice(index * side - begin, (index + 1) * side - begin)
+            for index, side, begin in zip(place, codec.shard, corner, strict=True)
+        )
+        draft = drafts / str(number)
+        if parts := codec.encode(pixels[inside]):
+            with draft.open("wb") as file:
+                file.writelines(parts)
+        yield place, draft
 
 
 def _array_in(array: zarr.Array[Any], folder: Path) -> zarr.Array[Any]:
@@ -51,15 +72,13 @@ def _array_in(array: zarr.Array[Any], folder: Path) -> zarr.Array[Any]:
     return zarr.Array(zarr.AsyncArray(array.metadata, there, array.async_array.config))
 
 
-def _names(array: zarr.Array[Any], selection: Selection) -> Iterator[str]:
-    """Paths below the array of the shards that a selection touches."""
+def _places(array: zarr.Array[Any], selection: Selection) -> Iterator[tuple[int, ...]]:
+    """Where in the grid of shards those lie that a selection touches."""
     sides = array.shards or array.chunks
-    places = (
+    return product(*(
         range((chosen.start or 0) // side, -(-(length if chosen.stop is None else chosen.stop) // side))
         for chosen, side, length in zip(selection, sides, array.shape, strict=True)
-    )
-    for place in product(*places):
-        yield array.metadata.encode_chunk_key(place)
+    ))  # fmt: skip
 
 
 def _put(draft: Path, final: Path) -> None:

@@ -8,7 +8,8 @@ Arrays are (c, y, x) in the store and (y, x, c) everywhere else; this module alo
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -58,14 +59,18 @@ class Layer:
         return self._array.fill_value
 
     @spending("reading")
+    def look(self, box: Box) -> NDArray[Any]:
+        """What `read` gives of a box inside the frame, with each channel by itself in memory: nothing is rearranged."""
+        rows, columns = box.slices()
+        if self.channels:
+            return np.moveaxis(np.asarray(self._array[:, rows, columns]), 0, -1)
+        return np.asarray(self._array[rows, columns])
+
+    @spending("reading")
     def read(self, box: Box) -> NDArray[Any]:
         """The pixels of `box` as (y, x, c), or (y, x) for labels; the fill value outside the frame."""
         inside = self.frame.box.clip(box)
-        rows, columns = inside.slices()
-        if self.channels:
-            pixels = np.moveaxis(np.asarray(self._array[:, rows, columns]), 0, -1)
-        else:
-            pixels = np.asarray(self._array[rows, columns])
+        pixels = self.look(inside)
         if inside == box:
             return np.ascontiguousarray(pixels)
         framed = np.full((*box.shape, *pixels.shape[2:]), self.fill, pixels.dtype)
@@ -89,8 +94,7 @@ class Layer:
         self._refuse_partial_shards(box)
         rows, columns = box.slices()
         if self.channels:
-            channels = np.ascontiguousarray(np.moveaxis(pixels, -1, 0))
-            write_shards(self._array, (slice(0, self.channels), rows, columns), channels)
+            write_shards(self._array, (slice(0, self.channels), rows, columns), np.moveaxis(pixels, -1, 0))
         else:
             write_shards(self._array, (rows, columns), pixels)
 
@@ -140,13 +144,23 @@ class SlideStore:
 
     def layer(self, path: str) -> Layer:
         """The layer at '0', 'sr/0', 'labels/tissue/2', ..., ready to be read and written."""
+        try:
+            described = (self.path / path / self._array_files[0]).stat()
+        except FileNotFoundError:
+            return self.open_layer(path)
+        # Opening takes milliseconds, and every batch does it; what a layer is changes with its metadata alone.
+        return _opened(self.path, self.version, path, (described.st_ino, described.st_mtime_ns))
+
+    def open_layer(self, path: str) -> Layer:
+        """The layer, from its metadata."""
         group, _, level = path.rpartition("/")
         try:
             array = zarr.open_array(self._source, path=path, mode=self._mode)
         except (FileNotFoundError, KeyError) as error:
             msg = f"{self.path}: there is no layer {path}"
             raise StoreError(msg, "Run the slide again; what is missing is made.") from error
-        return Layer(array, self.pyramid(group).levels[int(level)], (array.shards or array.chunks)[-1])
+        transforms = self._metadata(group)["multiscales"][0]["datasets"][int(level)]["coordinateTransformations"]
+        return Layer(array, _frame(array, transforms), (array.shards or array.chunks)[-1])
 
     def pyramid(self, group: str) -> Pyramid:
         """The frames of the image in `group`, read from its metadata."""
@@ -154,8 +168,7 @@ class SlideStore:
         frames = []
         for dataset in multiscales["datasets"]:
             array = zarr.open_array(self._source, path=_join(group, dataset["path"]), mode="r")
-            mpp = dataset["coordinateTransformations"][0]["scale"][-1]
-            frames.append(Frame(int(array.shape[-2]), int(array.shape[-1]), float(mpp)))
+            frames.append(_frame(array, dataset["coordinateTransformations"]))
         return Pyramid(tuple(frames))
 
     def classes(self, group: str) -> list[str]:
@@ -243,30 +256,42 @@ class SlideStore:
                 dtype=dtype,
                 fill_value=fill,
                 config={"write_empty_chunks": False},
-                **self._layout(lead, core_px),
+                **self._layout(lead, core_px, np.dtype(dtype).itemsize),
             )
             self._sync(path, self._array_files)
 
-    def _layout(self, lead: tuple[int, ...], core_px: int) -> dict[str, Any]:
+    def _layout(self, lead: tuple[int, ...], core_px: int, value_bytes: int) -> dict[str, Any]:
         """Chunks and codecs: the same at every level of every image (Viv wants it), all channels in one chunk."""
         chunk = math.gcd(core_px, CHUNK_PX)
+        chunk_bytes = math.prod(lead) * chunk**2 * value_bytes
         if self.version == "0.4":
             from numcodecs import Blosc
 
             return {
                 "zarr_format": 2,
                 "chunks": (*lead, chunk, chunk),
-                "compressors": Blosc("zstd", clevel=1, shuffle=Blosc.BITSHUFFLE),
+                "compressors": Blosc("zstd", clevel=1, shuffle=Blosc.BITSHUFFLE, blocksize=chunk_bytes),
                 "chunk_key_encoding": {"name": "v2", "separator": "/"},
             }
         shard = shard_px(core_px)
+        # A chunk as one block of blosc's: it cuts large ones, which costs speed and 3 % of the bytes.
+        blosc = BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle", blocksize=chunk_bytes)
         return {
             "zarr_format": 3,
             "chunks": (*lead, chunk, chunk),
             "shards": (*lead, shard, shard),
-            "compressors": [BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle")],
+            "compressors": [blosc],
             "dimension_names": ["c", "y", "x"] if lead else ["y", "x"],
         }
+
+
+@lru_cache(maxsize=256)
+def _opened(store: Path, version: NgffVersion, path: str, _stamp: tuple[int, int]) -> Layer:
+    return SlideStore(store, version).open_layer(path)
+
+
+def _frame(array: zarr.Array[Any], transforms: Sequence[Mapping[str, Any]]) -> Frame:
+    return Frame(int(array.shape[-2]), int(array.shape[-1]), float(transforms[0]["scale"][-1]))
 
 
 def _join(group: str, name: str) -> str:

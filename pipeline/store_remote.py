@@ -43,7 +43,7 @@ class RemoteStore(SlideStore):
     def layer(self, path: str) -> Layer:
         """The layer at '0', 'sr/0', ..., to be read."""
         with _opening, zarr.config.set(_ANY_STORE):
-            return super().layer(path)
+            return self.open_layer(path)
 
     def pyramid(self, group: str) -> Pyramid:
         """The frames of the image in `group`."""

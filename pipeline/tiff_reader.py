@@ -136,9 +136,10 @@ class TiffReader:
 
     def _planes(self, page: _Page, box: Box) -> NDArray[Any]:
         """Return (planes, y, x, samples) as stored."""
-        white = 0 if page.photometric == PHOTOMETRIC.MINISWHITE else 2**page.bits - 1
-        stored = np.full((page.planes, box.height, box.width, page.samples), white, page.dtype)
         tiles = list(page.tiles(box))
+        stored = np.empty((page.planes, box.height, box.width, page.samples), page.dtype)
+        if not all(page.byte_counts[number] for number, *_ in tiles):
+            stored[:] = 0 if page.photometric == PHOTOMETRIC.MINISWHITE else 2**page.bits - 1
         self._file.fetch((page.offsets[number], page.byte_counts[number]) for number, *_ in tiles)
         for number, plane, place in tiles:
             tile = self._tile(page, number)
