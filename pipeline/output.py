@@ -175,6 +175,7 @@ class SlideOutput:
             for entry in _SCAFFOLD:
                 path = self.partial / entry
                 shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+            sync_folder(self.partial)  # else a power cut might bring back what was removed, under the final name
             if self.final.exists():
                 self.final.rename(old)
             self.partial.rename(self.final)

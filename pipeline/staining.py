@@ -75,7 +75,7 @@ def glass_white(picture: NDArray[np.uint8], light: Floats, mpp: float) -> Floats
 
     Pure white is what readers put where nothing was scanned; it counts only where there is no other glass.
     """
-    grey = _over_channels(np.add, picture.astype(np.float32)) / np.float32(3)
+    grey = np.asarray(_over_channels(np.add, picture.astype(np.float32)) / np.float32(3), np.float32)
     least = _over_channels(np.minimum, light)
     glass = (_deviation(grey, mpp) < _GLASS_MAX_DEVIATION) & (least > _GLASS_MIN) & (_spread(light) < _GLASS_MAX_CHROMA)
     for bright in (glass & (least < _PURE_WHITE), glass):
