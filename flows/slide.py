@@ -125,6 +125,7 @@ def process_slide(task: SlideTask, workers: Workers, progress: Progress) -> Mapp
             finished = output.finished_run()
             if finished is not None:
                 refuse_other_question(task, finished, str(output.final))
+                output.discard_partial()  # of a run by --force that was stopped: nobody goes on with it
                 progress.slide(output.name, "unchanged")
                 return finished
         progress.slide(output.name, "started")

@@ -65,7 +65,12 @@ class Traced:
         where = done.where
         if where is not None:
             row = (where.thread, where.process)
-            facts = {"slide": name, "batch": done.number, "tiles": done.tiles, "megapixels": done.core_px / 1e6}
+            facts: dict[str, Any] = {
+                "slide": name,
+                "batch": done.number,
+                "tiles": done.tiles,
+                "megapixels": done.core_px / 1e6,
+            }
             self._bar(stage, "batch", where.start_s, where.start_s + done.seconds, *row, **facts)
             for span in where.spans:
                 self._bar(span.what, stage, span.start_s, span.start_s + span.seconds, *row)

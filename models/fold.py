@@ -101,9 +101,8 @@ def _fold_padding(parent: nn.Module) -> None:
             before, after = same.around[:2]
             uneven = after - before  # 0, or 1 where the stride is even
             kernel = same.kernel_size[0] + uneven
-            plain = nn.Conv2d(
-                same.in_channels, same.out_channels, kernel, same.stride, padding=after, groups=same.groups
-            )
+            stride, groups = same.stride[0], same.groups
+            plain = nn.Conv2d(same.in_channels, same.out_channels, kernel, stride, padding=after, groups=groups)
             weight = functional.pad(same.weight, (uneven, 0, uneven, 0))
             plain.weight = nn.Parameter(weight, requires_grad=False)
             plain.bias = same.bias

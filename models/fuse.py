@@ -28,7 +28,9 @@ class FusedConvolution(nn.Module):
     def __init__(self, plain: nn.Conv2d) -> None:
         super().__init__()
         self.weight, self.bias = plain.weight, plain.bias
-        self._padding, self._stride, self._dilation = list(plain.padding), list(plain.stride), list(plain.dilation)
+        # as oneDNN's operators want them
+        self._padding: list[int] = [int(side) for side in plain.padding]
+        self._stride, self._dilation = list(plain.stride), list(plain.dilation)
         self._groups = plain.groups
         self._activation: nn.Module = nn.Identity()
         self._in_words: tuple[str, list[float]] = ("none", [])
@@ -88,7 +90,7 @@ def fuse(network: nn.Module) -> nn.Module:
 
     `network` is folded, in inference mode, of its final type; its weights are shared, not copied.
     """
-    if not torch.backends.mkldnn.is_available():
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return network
     try:
         with COMPUTING.closed():

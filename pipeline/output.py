@@ -114,7 +114,7 @@ class SlideOutput:
             raise StoreError(msg, "Give another --out, or move that away.")
         begun = read_json(self.partial / "plan.json")
         if begun is None or force:  # what no plan is known of cannot be gone on with
-            self._discard()
+            self.discard_partial()
         else:
             refuse_other_plan(begun, plan, self.partial)
         make_folder(self.partial)
@@ -128,8 +128,8 @@ class SlideOutput:
                 write_json(self.partial / "plan.json", plan)
         return fence.read_text("ascii")
 
-    def _discard(self) -> None:
-        """Take the partial folder away in one step: half of one could be taken for the whole."""
+    def discard_partial(self) -> None:
+        """Take the partial folder away, if there is one; in one step: half of one could be taken for the whole."""
         if self.partial.exists():
             with alone(self.partial):
                 self.partial.rename(self._beside("old"))
@@ -137,7 +137,7 @@ class SlideOutput:
 
     def discard_all(self) -> None:
         """Take whole and partial results away: neither can be taken for the other half, wherever this is stopped."""
-        self._discard()
+        self.discard_partial()
         if self.final.exists():
             self.final.rename(self._beside("old"))
         shutil.rmtree(self._beside("old"), ignore_errors=True)

@@ -1,4 +1,4 @@
-"""At which resolution a slide is read for its classifiers, and how far apart their patches begin."""
+"""At which resolution a slide is read, how far apart its patches begin, and what a second run leaves behind."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from PIL import Image
 from flows.cohort import Cohort, process_cohort
 from flows.progress import Quiet
 from pipeline.config import CohortConfig, SlideConfig
-from pipeline.output import read_json
+from pipeline.output import SlideOutput, read_json
 from pipeline.schedule import Workforce
 from pipeline.synthetic import SyntheticTruth
 
@@ -50,3 +50,13 @@ def test_patches_lie_as_far_apart_as_told_and_the_run_says_so(picture: Path, tmp
     rows = pq.read_table(tmp_path / "out" / "tissue" / "patches.parquet")
     corners = {(row["y_level0_px"], row["x_level0_px"]) for row in rows.to_pylist()}
     assert corners == {(y, x) for y in np.arange(0, SIDE_PX, 200.0) for x in np.arange(0, SIDE_PX, 200.0)}
+
+
+def test_what_a_stopped_new_start_left_is_gone_once_the_old_results_are_taken(picture: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = run(picture, out)
+    left = SlideOutput(out, "tissue")
+    left.begin(done["plan"], force=True)  # as a run by --force that was killed leaves it
+    assert left.partial.is_dir()
+    assert run(picture, out) == done
+    assert not left.partial.exists()

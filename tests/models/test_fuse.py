@@ -47,35 +47,41 @@ class UsesASumTwice(Written):
     def forward(self, image: Tensor) -> Tensor:
         a = self.act(self.first(image))
         b = a + self.second(a)
-        return a * 2 + b + self.third(b)
+        found: Tensor = a * 2 + b + self.third(b)
+        return found
 
 
 class ActivatesLater(Written):
     def forward(self, image: Tensor) -> Tensor:
         a = self.first(image)
-        return self.second(a) + self.act(a * 1.0)
+        found: Tensor = self.second(a) + self.act(a * 1.0)
+        return found
 
 
 class AddsToItself(Written):
     def forward(self, image: Tensor) -> Tensor:
         a = self.act(self.first(image))
-        return self.act(self.second(a) + a) + self.third(image)
+        found: Tensor = self.act(self.second(a) + a) + self.third(image)
+        return found
 
 
 class AddsTheInput(Written):
     def forward(self, image: Tensor) -> Tensor:
-        return self.act(image + self.second(self.act(self.first(image))))
+        found: Tensor = self.act(image + self.second(self.act(self.first(image))))
+        return found
 
 
 class AddsANumberAndABias(Written):
     def forward(self, image: Tensor) -> Tensor:
-        return self.first(image) + 1 + self.second(image).add_(self.third(image).mean((2, 3), keepdim=True))
+        found: Tensor = self.first(image) + 1 + self.second(image).add_(self.third(image).mean((2, 3), keepdim=True))
+        return found
 
 
 class AddsARow(Written):
     def forward(self, image: Tensor) -> Tensor:
         row = self.third(image)[:, :, :1]
-        return self.first(image) + row
+        found: Tensor = self.first(image) + row
+        return found
 
 
 @pytest.mark.parametrize(

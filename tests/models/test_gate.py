@@ -3,10 +3,11 @@
 import threading
 import time
 
+import numpy as np
+
 from models.fuse import fuse
 from models.gate import Gate
-from tests.models.examples import SMALL_SR, SMALL_UNET, card, network
-from tests.models.test_predict import predictor, tiles
+from tests.models.examples import SMALL_SR, SMALL_UNET, card, network, predictor, tissue
 
 
 def test_many_pass_at_the_same_time() -> None:
@@ -66,7 +67,7 @@ def test_a_gate_opens_again_after_a_fault() -> None:
 
 
 def test_predictors_compute_while_networks_are_traced() -> None:
-    compute, batch = predictor(card(SMALL_SR)), tiles(1)
+    compute, batch = predictor(card(SMALL_SR)), tissue(48, 48)[np.newaxis]
     faults: list[BaseException] = []
     ended = threading.Event()
 

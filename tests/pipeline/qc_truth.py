@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 
 from pipeline.geometry import Frame
-from pipeline.pyramid import halve_mean
+from pipeline.halving import halve_mean
 from pipeline.qc_flags import CellGrid, QcMap
 from pipeline.qc_measure import HALO_PX, measure
 from pipeline.qc_stage import INSPECTED_MPP
