@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from pipeline.recipe import Recipe
     from pipeline.tissue import TissueMask
 
-# Multiply-adds a second and core of fp32 convolutions as these networks have them, and of an accelerator.
-_CPU_MULTIPLY_ADDS_PER_S, _CUDA_MULTIPLY_ADDS_PER_S = 20e9, 5e12
+# Multiply-adds a second and core of fp32 convolutions as these networks have them (in bf16 with AMX three times as
+# many), and of an accelerator.
+_CPU_MULTIPLY_ADDS_PER_S, _CUDA_MULTIPLY_ADDS_PER_S = 75e9, 5e12
 
 # Of a worker that somebody else started.
 _UNKNOWN_THREADS, _UNKNOWN_BYTES = 8, 2**62

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +38,15 @@ class Planned(Quiet):
             self.facts = facts
 
 
-def run(folder: Path, budget: Budget, progress: Quiet) -> SlideOutcome:
+def picture(folder: Path) -> Path:
     truth = SyntheticTruth(SIDE_PX, SIDE_PX, 1.0, tissue_share=1.0)
     path = folder / "tissue.png"
     Image.fromarray(truth.render(truth.frame.box)).save(path)
+    return path
+
+
+def run(folder: Path, budget: Budget, progress: Quiet) -> SlideOutcome:
+    path = picture(folder)
     config = SlideConfig(mpp=1.0, sr="none", nuclei="none", tissue="all", device="cpu")
     cohort = Cohort((path,), folder / "out", CohortConfig(config, budget=budget))
     (outcome,) = process_cohort(cohort, Workforce(processes=0), progress)
@@ -54,7 +61,24 @@ def test_a_run_says_what_it_will_take_and_keeps_it(tmp_path: Path) -> None:
     reckoned = outcome.run["estimated"]
     taken = sum(path.stat().st_size for path in (tmp_path / "out" / "tissue").rglob("*") if path.is_file())
     assert taken < reckoned["disk_bytes"]
-    assert outcome.run["peak_rss_bytes"] < 3 * (reckoned["process_bytes"] + reckoned["batch_bytes"])
+
+
+def test_a_process_of_its_own_takes_no_more_memory_than_three_times_what_was_reckoned(tmp_path: Path) -> None:
+    path = picture(tmp_path)
+    options = "--mpp 1 --sr none --nuclei none --tissue all --device cpu --workers 0 --out"
+    command = [
+        sys.executable,
+        "-c",
+        "from flows.cli import main; main()",
+        "run",
+        path,
+        *options.split(),
+        tmp_path / "out",
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    told = json.loads((tmp_path / "out" / "tissue" / "run.json").read_text())
+    reckoned = told["estimated"]
+    assert told["peak_rss_bytes"] < 3 * (reckoned["process_bytes"] + reckoned["batch_bytes"])
 
 
 @pytest.mark.parametrize(
