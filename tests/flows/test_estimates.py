@@ -66,15 +66,8 @@ def test_a_run_says_what_it_will_take_and_keeps_it(tmp_path: Path) -> None:
 def test_a_process_of_its_own_takes_no_more_memory_than_three_times_what_was_reckoned(tmp_path: Path) -> None:
     path = picture(tmp_path)
     options = "--mpp 1 --sr none --nuclei none --tissue all --device cpu --workers 0 --out"
-    command = [
-        sys.executable,
-        "-c",
-        "from flows.cli import main; main()",
-        "run",
-        path,
-        *options.split(),
-        tmp_path / "out",
-    ]
+    program = "from flows.cli import main; main()"
+    command = [sys.executable, "-c", program, "run", str(path), *options.split(), str(tmp_path / "out")]
     subprocess.run(command, check=True, capture_output=True)
     told = json.loads((tmp_path / "out" / "tissue" / "run.json").read_text())
     reckoned = told["estimated"]
