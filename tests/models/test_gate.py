@@ -2,6 +2,7 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -17,12 +18,9 @@ def test_many_pass_at_the_same_time() -> None:
         with gate.passing():
             together.wait()
 
-    threads = [threading.Thread(target=work) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not together.broken
+    with ThreadPoolExecutor(3) as pool:
+        for done in [pool.submit(work) for _ in range(3)]:
+            done.result()  # where one had to wait outside, the barrier broke
 
 
 def test_who_closes_it_waits_for_those_inside_and_keeps_others_out() -> None:

@@ -1,6 +1,7 @@
 """Batches at work are counted while they are, also when one fails."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from pipeline.at_work import batches_at_work, one_more_batch
@@ -11,20 +12,17 @@ def test_nobody_at_work_counts_as_one() -> None:
 
 
 def test_batches_of_all_threads_are_counted() -> None:
-    together, seen = threading.Barrier(3), []
+    together = threading.Barrier(3, timeout=10)
 
-    def work() -> None:
+    def work(_: int) -> int:
         with one_more_batch():
             together.wait()
-            seen.append(batches_at_work())
+            seen = batches_at_work()
             together.wait()
+        return seen
 
-    threads = [threading.Thread(target=work) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert seen == [3, 3, 3]
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(work, range(3))) == [3, 3, 3]
     assert batches_at_work() == 1
 
 
