@@ -45,6 +45,7 @@ def weave(slide: Path, root: Path, *, force: bool = False, plan: dict[str, Any] 
     with output.locked():
         output.recover()
         if output.finished_run() is not None and not force:
+            output.discard_partial()
             return
         with open_slide(slide) as opened:
             frame = opened.info.frame
