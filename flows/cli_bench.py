@@ -13,6 +13,7 @@ import typer
 from flows import completion
 from flows.manner import manner
 from flows.told import SOME_FAILED, show_traceback, told_plainly
+from pipeline.allocator import keep_freed_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,6 +16,7 @@ from flows.run_options import RunOptions
 from flows.stopping import Stoppable, Stopped
 from flows.told import BUG, SOME_FAILED, how_to_report, show_traceback, told_plainly
 from flows.wording import summary, where_to_look
+from pipeline.allocator import keep_freed_memory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +33,7 @@ _GOES_ON = "Nothing that is done is lost; the same command goes on from there"
 @takes(RunOptions)
 def run(options: RunOptions) -> None:
     """Tile, super-resolve, segment, classify and stitch slides."""
+    keep_freed_memory()  # before anything that starts threads
     progress = choose_progress(log_json=options.log_json)
     stoppable = Stoppable(lambda stop: _tell_stop(stop, progress, log_json=options.log_json))
     progress.last_words = lambda error: stoppable.tell(error) if isinstance(error, Stopped) else None

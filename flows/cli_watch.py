@@ -13,6 +13,7 @@ import typer
 
 from flows.display import choose_progress
 from flows.told import told_plainly
+from pipeline.allocator import keep_freed_memory
 
 if TYPE_CHECKING:
     from flows.inbox import Look
@@ -34,6 +35,8 @@ def watch(
     log_json: Annotated[bool, typer.Option("--log-json", help="One JSON line an event on stderr, no bars.")] = False,
 ) -> None:
     """Work on slides as they arrive in a folder: each once, none before it is copied whole."""
+    keep_freed_memory()  # before anything that starts threads
+
     from flows.cohort import Cohort, prepare
     from flows.inbox import Policy
     from flows.inbox_book import Book

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from pipeline.workspace import Predictor
 
 _GROUP = "run"
+_TILES_READ = 16
+"""At once, before a clock goes: more is memory, fewer is threads that wait for the last one."""
 _COMMAND = (sys.executable, "-c", "from flows.cli import main; main()")
 
 
@@ -117,10 +119,10 @@ def _refuse(slide: Path, events: Sequence[dict[str, Any]], said: str) -> None:
 
 
 def _bare(slide: Path, run: Run) -> dict[str, float]:
-    """Stage to the seconds that its network alone takes, in a plain loop over the tiles that the run worked on.
+    """Stage to the seconds that its network alone takes for the tiles that the run worked on, on as many threads.
 
     Tiles are read from the finished store, by the stages that the run laid; reading them is not counted, nor are
-    loading the network and its first call.
+    loading the network and its first calls.
     """
     from flows.slide import lay
     from pipeline.config import SlideConfig
@@ -150,45 +152,60 @@ class Alone:
     """Tiles, or a classifier's patches."""
 
 
-class _Clocked:
-    """A predictor, and the seconds that its calls take; the first call is made twice and counted once."""
+class _SideBySide:
+    """A predictor on as many threads as a run has, each with its share of the cores, and the seconds that it takes.
+
+    Pixels are there before the clock goes. As in a run, memory that was freed is kept. Each thread's first call is made
+    twice and counted once.
+    """
 
     def __init__(self, predict: Predictor) -> None:
-        self._predict = predict
+        from concurrent.futures import ThreadPoolExecutor
+
+        from pipeline.allocator import keep_freed_memory
+        from pipeline.schedule import count_cores
+
+        keep_freed_memory()
+        self._predict, self._threads = predict, count_cores()
+        self._pool = ThreadPoolExecutor(self._threads)
         self._cold = True
         self.seconds = 0.0
 
-    def __call__(self, tiles: NDArray[np.uint8]) -> NDArray[Any]:
+    def __call__(self, calls: Sequence[NDArray[np.uint8]]) -> None:
+        """Answer each of the calls; the more at once, the less do threads wait for the last one."""
         if self._cold:
-            self._predict(tiles)
+            list(self._pool.map(self._answer, [calls[0]] * self._threads))
             self._cold = False
         start = time.perf_counter()
-        answer = self._predict(tiles)
+        list(self._pool.map(self._answer, calls))
         self.seconds += time.perf_counter() - start
-        return answer
+
+    def _answer(self, tiles: NDArray[np.uint8]) -> None:
+        from pipeline.at_work import one_more_batch
+
+        with one_more_batch():
+            self._predict(tiles)
 
 
 def _dense(stage: SuperResolve | Segment, source: PixelSource, tissue: TissueMask) -> Alone:
-    """By as many tiles at once as a run gives."""
-    from pipeline.predicting import predict_tiles
-
-    predict, tiles = _Clocked(stage.network.load()), list(stage.tiles(tissue))
-    for begin in range(0, len(tiles), stage.batch_tiles):
-        for _ in predict_tiles(predict, source, tiles[begin : begin + stage.batch_tiles]):
-            pass
+    """A tile a call: dense networks see one at a time."""
+    predict, tiles = _SideBySide(stage.network.load()), list(stage.tiles(tissue))
+    for begin in range(0, len(tiles), _TILES_READ):
+        predict([source.read(tile.read)[None] for tile in tiles[begin : begin + _TILES_READ]])
     return Alone(predict.seconds, len(tiles))
 
 
 def _patches(stage: Classify, source: PixelSource, tissue: TissueMask) -> Alone:
-    """By as many patches at once as a tile owns."""
+    """As many patches a call as a tile owns."""
     import numpy as np
 
-    predict, judged = _Clocked(stage.network.load()), 0
-    for tile in stage.tiles(tissue):
-        patches = [source.read(patch) for patch in stage.patches(tile.core, tissue)]
-        if patches:
-            predict(np.stack(patches))
-            judged += len(patches)
+    predict, judged = _SideBySide(stage.network.load()), 0
+    owned = (list(stage.patches(tile.core, tissue)) for tile in stage.tiles(tissue))
+    boxes = [patches for patches in owned if patches]
+    for begin in range(0, len(boxes), _TILES_READ):
+        calls = [np.stack([source.read(patch) for patch in one]) for one in boxes[begin : begin + _TILES_READ]]
+        predict(calls)
+        judged += sum(map(len, calls))
     return Alone(predict.seconds, judged)
 
 
