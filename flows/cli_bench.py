@@ -45,6 +45,8 @@ def bench(
     history: Annotated[Path | None, typer.Option(metavar="FILE", help="Append date, machine, figures: a line.")] = None,
 ) -> None:
     """Measure this machine: reading, the store, networks, nuclei, and how much of a run is its networks' own time."""
+    keep_freed_memory()  # before anything that starts threads
+
     from flows.bench.course import Wanted, chosen, measure
     from flows.bench.record import append_document, document, read_document, refuse_unwritable, write_document
     from flows.bench.subject import subject
