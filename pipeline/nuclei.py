@@ -39,6 +39,9 @@ def owned_nuclei(
             f"{probabilities.shape[:2]} probabilities, {pixels.shape[:2]} px do not cover a read box of {read.shape} px"
         )
         raise ValueError(msg)
+    read = core.grow(parameters.halo_px).clip(read)  # what lies further away decides no nucleus that the core owns
+    needed = read.relative_to(tile.read).slices()
+    probabilities, pixels = probabilities[needed], pixels[needed]
     labels = segment(probabilities, parameters)
     seen = Seen(read, pixels, nucleus_probability(probabilities))
     cut = _cut_by_the_tile(labels, read, frame)

@@ -12,17 +12,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from pipeline import nuclei_offsets
 from pipeline.errors import ConfigError, SlideError
 from pipeline.nuclei_enclosed import fill_enclosed, without_pinholes
 from pipeline.nuclei_runs import Labels, areas_of, boxes_of, find_contacts, find_runs, renumbered
 from pipeline.nuclei_seeds import EROSION_REACH_PX, grow, separate
+from pipeline.nuclei_smoothing import TRUNCATE, smoothed
 
 INTERIOR, CONTOUR = 1, 2
 _OFFSETS = 2  # the last two channels, where there are more than three
@@ -88,13 +89,9 @@ class NucleiParameters:
     @property
     def halo_px(self) -> int:
         """How far around a core probabilities must be right for the nuclei it owns to be those of the whole slide."""
-        of_masks = max(math.ceil(_TRUNCATE * self.smoothing_px), nuclei_offsets.REACH_PX) + self.max_hole_px
+        of_masks = max(math.ceil(TRUNCATE * self.smoothing_px), nuclei_offsets.REACH_PX) + self.max_hole_px
         of_seeds = self.max_diameter_px + EROSION_REACH_PX
         return of_masks + of_seeds + self.max_growth_px + 2
-
-
-# Where the Gaussian ends, in standard deviations.
-_TRUNCATE = 3.0
 
 
 def segment(probabilities: NDArray[np.float32], parameters: NucleiParameters) -> Labels:
@@ -104,14 +101,16 @@ def segment(probabilities: NDArray[np.float32], parameters: NucleiParameters) ->
     Either may be followed by two more channels, offsets along y and x.
     Every label is one 4-connected region without holes. What lies inside a nucleus belongs to it.
     """
-    interior = _smooth(probabilities[..., INTERIOR], parameters.smoothing_px)
+    interior = smoothed(probabilities[..., INTERIOR], parameters.smoothing_px)
     contour = np.zeros_like(interior)
     if _count_classes(probabilities) > CONTOUR:
-        contour = _smooth(probabilities[..., CONTOUR], parameters.smoothing_px)
+        contour = smoothed(probabilities[..., CONTOUR], parameters.smoothing_px)
     foreground, certainty = interior + contour, interior - contour
     if _count_classes(probabilities) < probabilities.shape[2]:
         certainty += parameters.offsets_weight * nuclei_offsets.spread(probabilities[..., -_OFFSETS:])
-    if not math.isfinite(foreground.sum(dtype=np.float64) + certainty.sum(dtype=np.float64)):
+    if not all(
+        math.isfinite(extreme) for values in (foreground, certainty) for extreme in (values.min(), values.max())
+    ):
         raise _not_finite(probabilities)
     nucleus = foreground > parameters.foreground_threshold
     seeds = find_runs((certainty > parameters.seed_threshold) & nucleus)
@@ -131,8 +130,8 @@ def _count_classes(probabilities: NDArray[np.float32]) -> int:
 
 def nucleus_probability(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
     """Map what `segment` gets to the probability of nucleus, (y, x): all classes but background."""
-    probability: NDArray[np.float32] = probabilities[..., INTERIOR : _count_classes(probabilities)].sum(axis=2)
-    return probability
+    classes = range(INTERIOR, _count_classes(probabilities))
+    return reduce(np.add, (probabilities[..., each] for each in classes))
 
 
 def _not_finite(probabilities: NDArray[np.float32]) -> NotProbabilities:
@@ -141,14 +140,6 @@ def _not_finite(probabilities: NDArray[np.float32]) -> NotProbabilities:
         f"the network's probabilities are no numbers (NaN or infinite) at {count} of {probabilities[..., 0].size} px",
         "Run with --precision fp32; if that does not help, take another bundle.",
     )
-
-
-def _smooth(probability: NDArray[np.float32], smoothing_px: float) -> NDArray[np.float32]:
-    if not smoothing_px:
-        return probability
-    radius = math.ceil(_TRUNCATE * smoothing_px)
-    smoothed: NDArray[np.float32] = ndimage.gaussian_filter(probability, smoothing_px, radius=radius)
-    return smoothed
 
 
 def _drop_implausible(labels: Labels, parameters: NucleiParameters) -> Labels:

@@ -19,6 +19,9 @@ from pipeline.stitch import Block, block_table
 from pipeline.tissue import TissueMask
 from pipeline.workspace import Workspace, predictor
 
+REDUCED_FROM_PX = 3
+"""How far away, in px of what is read, what a pixel is reduced from may lie: a bicubic kernel ends 2 px off its middle."""
+
 
 @dataclass(frozen=True, slots=True)
 class SuperResolve:
@@ -47,7 +50,9 @@ class SuperResolve:
         for tile, seen, guessed in predict_tiles(predictor(self.network.load), store.layer("0"), tiles):
             owned = tile.core.relative_to(tile.read)
             finer.write(tile.core.times(scale), guessed[owned.times(scale).slices()])
-            cells = block_rms(inconsistency(seen, guessed)[owned.slices()], self.cell_px)
+            looked_at = owned.grow(REDUCED_FROM_PX).clip(tile.read.relative_to(tile.read))
+            differing = inconsistency(seen[looked_at.slices()], guessed[looked_at.times(scale).slices()])
+            cells = block_rms(differing[owned.relative_to(looked_at).slices()], self.cell_px)
             blocks.append(Block(tile.core.over(self.cell_px), cells[..., np.newaxis]))
         return block_table(blocks)
 
@@ -60,8 +65,11 @@ def inconsistency(seen: NDArray[np.uint8], guessed: NDArray[np.uint8]) -> NDArra
     """
     height, width = seen.shape[:2]
     reduced = np.asarray(Image.fromarray(guessed).resize((width, height), Image.Resampling.BICUBIC))
-    difference = (reduced.astype(np.float32) - seen) / 255
-    return np.asarray(np.sqrt(np.mean(difference**2, axis=-1)), dtype=np.float32)
+    squares = np.zeros((height, width), np.int32)
+    for channel in range(3):
+        difference = np.subtract(reduced[..., channel], seen[..., channel], dtype=np.int32)
+        squares += difference * difference
+    return np.asarray(np.sqrt(squares / np.float32(3 * 255**2)), dtype=np.float32)
 
 
 def block_rms(values: NDArray[np.float32], side_px: int) -> NDArray[np.float32]:

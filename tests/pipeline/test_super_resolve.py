@@ -1,7 +1,8 @@
 import numpy as np
+import pytest
 from skimage.data import immunohistochemistry
 
-from pipeline.super_resolve import block_rms, inconsistency
+from pipeline.super_resolve import REDUCED_FROM_PX, block_rms, inconsistency
 
 TISSUE = immunohistochemistry()[:128, :128]
 
@@ -26,3 +27,11 @@ def test_cells_are_root_mean_squares_of_what_they_hold() -> None:
     assert cells.shape == (2, 2)
     np.testing.assert_allclose(cells[0, 0], np.sqrt((values[:4, :4] ** 2).mean()), rtol=1e-6)
     np.testing.assert_allclose(cells[1, 1], np.sqrt((values[4:, 4:] ** 2).mean()), rtol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_a_part_with_its_surroundings_is_as_inconsistent_as_in_the_whole(scale: int) -> None:
+    enlarged = np.random.default_rng(scale).integers(0, 256, (128 * scale, 128 * scale, 3), np.uint8)
+    part, inner = slice(20, 100), slice(REDUCED_FROM_PX, -REDUCED_FROM_PX)
+    of_part = inconsistency(TISSUE[part, part], enlarged[20 * scale : 100 * scale, 20 * scale : 100 * scale])
+    np.testing.assert_array_equal(of_part[inner, inner], inconsistency(TISSUE, enlarged)[part, part][inner, inner])
