@@ -20,7 +20,7 @@ from pipeline.tissue import TissueMask
 from pipeline.workspace import Workspace, predictor
 
 REDUCED_FROM_PX = 3
-"""How far away, in px of what is read, what a pixel is reduced from may lie: a bicubic kernel ends 2 px off its middle."""
+"""How far away, in px of what is read, what a pixel is reduced from may lie: bicubic kernels end 2 px off."""
 
 
 @dataclass(frozen=True, slots=True)
