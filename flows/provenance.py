@@ -32,7 +32,7 @@ FORMAT = 1
 NUMERICS = 7
 
 # Raised when work is cut into other batches: numbers in a ledger then mean other tiles, which nobody goes on with.
-BATCHES = 2
+BATCHES = 3
 
 _PACKAGES = (
     "histoloom", "torch", "numpy", "zarr", "zarrs", "dask", "scikit-image", "shapely", "tiffslide", "openslide-python",

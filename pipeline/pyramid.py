@@ -34,7 +34,7 @@ class Halve:
     method: Method
     reach_um: float | None
     """How far from tissue the group holds pixels; None: anywhere."""
-    batch_tiles: int = 8
+    batch_tiles: int = 4
 
     @property
     def name(self) -> str:
