@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.display import choose_progress
-from flows.told import told_plainly
+from flows.told import SOME_FAILED, told_plainly
 from pipeline.allocator import keep_freed_memory
 
 if TYPE_CHECKING:
@@ -56,11 +56,13 @@ def watch(
             print(f"another try: {name}")
         with Workers(workforce) as crew, choose_progress(log_json=log_json) as progress:
             hands = InProcess(cohort, crew, progress)
+            failed = False
             while once:
                 found = look_and_report(inbox, book, hands, policy)
                 _tell(found)
+                failed |= bool(found.failed)
                 if not found.handed:
-                    return
+                    raise typer.Exit(SOME_FAILED if failed else 0)
             keep_watching(inbox, book, hands, policy, every, _tell, _warn)
 
 

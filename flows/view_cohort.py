@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from pipeline.record import Record, plain
+from pipeline.report_facts import rounded
 from pipeline.view_files import LocalFiles, OutsideFolder
 
 # A process that was killed leaves its lock; one that works writes down a batch more often than this.
@@ -71,7 +72,7 @@ def summary(record: Record) -> dict[str, str]:
     nuclei, tissue_mm2 = record.count("counts", "nuclei"), record.number("tissue", "area_mm2")
     numbers = {
         "Objective": (record.number("input", "objective"), "{:g}x"),
-        "Tissue": (tissue_mm2, "{:,.3g} mm²"),
+        "Tissue": (None if tissue_mm2 is None else rounded(tissue_mm2, 3), "{} mm²"),
         "Nuclei": (nuclei, "{:,}"),
         "Nuclei per mm²": (nuclei / tissue_mm2 if nuclei is not None and tissue_mm2 else None, "{:,.0f}"),
         "Super-resolution": (record.count("resolution", "factor"), "x{}"),

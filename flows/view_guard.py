@@ -152,7 +152,7 @@ class Guard:
         if not _same(given[0], token):
             cure = "Open the whole address that `histoloom view` printed, with ?token= and what follows."
             raise Refusal(401, "this viewer asks for a token", cure)
-        extra["set-cookie"] = f"{cookie}={token}; Path=/; HttpOnly; SameSite=Strict"
+        extra["set-cookie"] = f"{cookie}={token}; Path=/; HttpOnly; SameSite=Lax"
 
 
 _ALWAYS = {

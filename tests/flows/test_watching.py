@@ -11,7 +11,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 from typer.testing import CliRunner
 
 from flows.cli import app
@@ -155,6 +157,17 @@ def test_a_slide_that_cannot_be_read_is_told_of_and_the_others_are_worked_on(
     (inbox / "b-locked.svs").symlink_to("/proc/self/mem")
     shutil.copyfile(synthetic_slide[0], inbox / "one.svs")
     assert "one: done" in look_twice(inbox)
+
+
+def test_one_look_ends_with_the_exit_code_of_a_run_whose_slides_failed(inbox: Path) -> None:
+    glass = np.full((512, 512, 3), 250, np.uint8)
+    tifffile.imwrite(
+        inbox / "glass.tif", glass, tile=(256, 256), resolution=(20_000, 20_000), resolutionunit="CENTIMETER"
+    )
+    done = [CliRunner().invoke(app, [*arguments(inbox), "--once", "--settle", "0"]) for _ in range(2)]
+    assert [each.exit_code for each in done] == [0, 3], [each.output for each in done]
+    assert "glass: failed" in done[1].stdout
+    assert CliRunner().invoke(app, [*arguments(inbox), "--once", "--settle", "0"]).exit_code == 0  # nothing new
 
 
 def test_a_bucket_is_not_taken_for_a_folder(inbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
