@@ -167,7 +167,7 @@ def open_slide(
     path = Path(path)
     opened = _open_reader(path, reader)
     try:
-        _refuse_claim(path, opened.levels[0])
+        _refuse_claims(path, opened.levels)
         level0_mpp, mpp_source = _settle_mpp(path, mpp, opened.stated, opened.objective_power)
         frames = _level_frames(opened.levels, level0_mpp)
         info = SlideInfo(
@@ -244,11 +244,11 @@ def _candidates(path: Path, wanted: str) -> list[_ReaderKind]:
     return [TiffReader] if vendor is None else [OpenSlideReader]
 
 
-def _refuse_claim(path: Path, level0: ReaderLevel) -> None:
-    """Raise UnreadableSlide where a header claims more pixels than a slide has, or than the file can hold."""
-    height, width = level0.shape
+def _refuse_claims(path: Path, levels: tuple[ReaderLevel, ...]) -> None:
+    """Raise UnreadableSlide where a header claims more pixels than a slide has, than the file can hold, or none."""
+    height, width = next((level.shape for level in levels if min(level.shape) < 1), levels[0].shape)
     bytes_of_all = _MOST_PX if path.suffix.lower() in _SEVERAL_FILES else path.stat().st_size
-    if height * width > min(_MOST_PX, _MOST_PX_A_BYTE * max(bytes_of_all, 100_000)):
+    if min(height, width) < 1 or height * width > min(_MOST_PX, _MOST_PX_A_BYTE * max(bytes_of_all, 100_000)):
         what = f"{path}: claims {width:,} x {height:,} px in a file of {path.stat().st_size:,} bytes"
         raise UnreadableSlide(what, "The file's header is damaged or made up; export it again.")
 

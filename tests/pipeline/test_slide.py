@@ -1,5 +1,6 @@
 import math
 import os
+import struct
 from pathlib import Path
 from typing import Any, Literal
 
@@ -263,3 +264,15 @@ def test_pixels_that_cannot_be_decoded_are_an_unreadable_slide(reader: Any) -> N
         pytest.raises(UnreadableSlide, match=r"fails-on-read\.svs.*decoded on level 0 at y 0, x 0, 16 x 16 px: "),
     ):
         slide.level(0).read(Box(0, 0, 16, 16))
+
+
+def test_a_header_that_claims_fewer_pixels_than_one_is_refused(tmp_path: Path) -> None:
+    path = pyramid(tmp_path / "slide.tif", steps=(1,))
+    with tifffile.TiffFile(path) as file:
+        width = file.pages[0].tags["ImageWidth"]  # type: ignore[union-attr]
+    signed_long = 9
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<HIi", content, width.offset + 2, signed_long, 1, -56)
+    path.write_bytes(content)
+    with pytest.raises(UnreadableSlide, match="claims -56 x 403 px"):
+        open_slide(path)
