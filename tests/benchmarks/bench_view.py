@@ -1,6 +1,6 @@
 """A viewer's server over a slide of 100,000 x 100,000 px with a million nuclei.
 
-`python -m tests.benchmarks.bench_view [--side-px 100000] [--nuclei 1000000] [--folder KEPT]`
+`python -m tests.benchmarks.bench_view [--side-px 100000] [--nuclei 1000000] [--slides 1] [--folder KEPT]`
 
 The pyramid is real and whole, but one shard of tissue stands in for all: they are hard links to it. Nuclei are outlines
 of 24 corners at random places. The server is a process of its own; the client asks as a browser does, by six
@@ -13,12 +13,13 @@ import argparse
 import http.client
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -181,7 +182,29 @@ def cpu_s(process: subprocess.Popen[str]) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def measure(root: Path, side_px: int) -> Iterator[dict[str, Any]]:
+def copies(root: Path, count: int) -> Iterator[str]:
+    """Further slides, pixel files in common with the first and a table of their own each; their names."""
+    for number in range(2, count + 1):
+        name = f"large-{number}"
+        folder = root / name
+        if not folder.is_dir():
+            shutil.copytree(root / "large", folder, copy_function=os.link)
+            (folder / "large.ome.zarr").rename(folder / f"{name}.ome.zarr")
+            for file in ("nuclei.parquet", "run.json"):
+                (folder / file).unlink()
+                shutil.copyfile(root / "large" / file, folder / file)
+        yield name
+
+
+def look_around(browser: Browser, slide: str, side_px: int) -> None:
+    """All its nuclei, and outlines in some views."""
+    browser.get(f"/api/slides/{slide}/nuclei?x0=0&y0=0&x1={side_px}&y1={side_px}&px=64")
+    wide, high = (min(side_px, side * 4) for side in SCREEN_PX)
+    for x, y in np.random.default_rng(2).integers(0, side_px - max(wide, high) + 1, (10, 2)).tolist():
+        browser.get(f"/api/slides/{slide}/nuclei?x0={x}&y0={y}&x1={x + wide}&y1={y + high}&px=4")
+
+
+def measure(root: Path, side_px: int, others: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Each figure as it is had."""
     random = np.random.default_rng(1)
     with serving(root) as (process, port):
@@ -208,6 +231,10 @@ def measure(root: Path, side_px: int) -> Iterator[dict[str, Any]]:
             yield {"figure": f"outlines in view at {px} px a pixel", "median_ms": round(float(np.median(each_ms))),
                    "most_ms": round(max(each_ms))}  # fmt: skip
         yield {"figure": "memory of the server at most", "mib": round(peak_mib(process))}
+        for slide in (*others, "large", *others) if others else ():
+            look_around(browser, slide, side_px)
+        if others:
+            yield {"figure": f"the same, {1 + len(others)} slides looked at", "mib": round(peak_mib(process))}
 
 
 def main() -> None:
@@ -215,6 +242,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--side-px", type=int, default=100_000)
     parser.add_argument("--nuclei", type=int, default=1_000_000)
+    parser.add_argument("--slides", type=int, default=1, help="Look at so many, one after another, twice.")
     parser.add_argument("--folder", type=Path, help="Keep what is prepared here, and use it if it is there.")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -222,7 +250,7 @@ def main() -> None:
         if not (root / "large" / "run.json").is_file():
             prepare(root, given.side_px, given.nuclei)
         print(json.dumps({"cores": os.cpu_count(), "load": os.getloadavg()[0]}))
-        for row in measure(root, given.side_px):
+        for row in measure(root, given.side_px, list(copies(root, given.slides))):
             print(json.dumps(row), flush=True)
     print(f"bars: first picture {BAR_S:g} s, memory {BAR_MIB:g} MiB")
 
