@@ -109,10 +109,10 @@ class Predictor:
         self._check(tiles)
         results = np.empty(self._result_shape(tiles), np.uint8 if self.card.scale else np.float32)
         start = 0
-        if self._cores:
-            self._cores.take()
         with self._turn, COMPUTING.passing(), torch.inference_mode():
             while start < len(tiles):
+                if self._cores:  # of a stage's last batches some end earlier than others
+                    self._cores.take()
                 chunk = tiles[start : start + self._at_once]
                 output = self._attempt(chunk)
                 if output is None:
