@@ -14,7 +14,8 @@ from pipeline.density import DENSITY, MapDensity
 from pipeline.durable import whole_or_absent
 from pipeline.heatmap_fold import fold_grid, lay_grid
 from pipeline.heatmap_summary import operating_point, summarise_heatmap
-from pipeline.nuclei_table import merge_fragments, write_geojson_gz
+from pipeline.nuclei_geojson import write_geojson_gz
+from pipeline.nuclei_table import merge_fragments
 from pipeline.segment import Segment
 from pipeline.stitch import lay_blocks, table_blocks
 from pipeline.summary import summarise_density

@@ -1,4 +1,4 @@
-"""nuclei.parquet (GeoParquet 1.1): written in bounded memory, read by place, drawn, and handed to QuPath.
+"""nuclei.parquet (GeoParquet 1.1): written in bounded memory, read by place, and drawn.
 
 Rows are sorted by centroid, y before x, whatever tiles and batches they came from; row i (from 1) is label i of the
 label image.
@@ -6,10 +6,7 @@ label image.
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 import json
-import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -188,50 +185,3 @@ def draw_labels(
     polygon_of_ring = np.repeat(np.arange(len(polygon_start) - 1), np.diff(polygon_start))
     rings = Rings(y[edge], x[edge], y[edge + 1], x[edge + 1], polygon_of_ring[ring_of_corner[edge]])
     return draw(rings, np.asarray(numbers, np.uint32), box)
-
-
-_MEASUREMENTS = {
-    "Area µm^2": "area_um2",
-    "Perimeter µm": "perimeter_um",
-    "Major axis µm": "major_axis_um",
-    "Minor axis µm": "minor_axis_um",
-    "Circularity": "circularity",
-    "Eccentricity": "eccentricity",
-    "Probability": "probability",
-    "Hematoxylin OD mean": "hematoxylin_od",
-    "Eosin OD mean": "eosin_od",
-}
-
-
-def write_geojson_gz(parquet_path: Path, path: Path) -> None:
-    """Write a nuclei.parquet as the GeoJSON that QuPath (0.4 and later) opens: detections of the class Nucleus.
-
-    Coordinates are level-0 px to 0.01. The same nuclei give the same bytes. One group of rows is in memory at a time.
-    """
-    file = pq.ParquetFile(parquet_path)
-    with (
-        whole_or_absent(path) as draft,
-        draft.open("wb") as raw,
-        gzip.GzipFile(filename="", mode="wb", fileobj=raw, compresslevel=6, mtime=0) as out,
-    ):
-        out.write(b'{"type":"FeatureCollection","features":[')
-        separator = b"\n"
-        for group in range(file.num_row_groups):
-            for feature in _features(file.read_row_group(group)):
-                out.write(separator + feature)
-                separator = b",\n"
-        out.write(b"\n]}\n")
-
-
-def _features(table: pa.Table) -> Iterator[bytes]:
-    wkb = table["geometry"].to_pylist()
-    outlines = shapely.to_geojson(shapely.transform(shapely.from_wkb(wkb), lambda corners: corners.round(2)))
-    columns = [table[column].to_numpy().round(4).tolist() for column in _MEASUREMENTS.values()]
-    for polygon, outline, values in zip(wkb, outlines, zip(*columns, strict=True), strict=True):
-        # QuPath wants a UUID; made from the outline, it is the same in every run.
-        name = uuid.UUID(bytes=hashlib.sha256(polygon).digest()[:16], version=5)
-        measurements = json.dumps(dict(zip(_MEASUREMENTS, values, strict=True)), ensure_ascii=False)
-        yield (
-            f'{{"type":"Feature","id":"{name}","geometry":{outline},"properties":{{"objectType":"detection",'
-            f'"classification":{{"name":"Nucleus","color":[59,130,246]}},"measurements":{measurements}}}}}'
-        ).encode()

@@ -97,7 +97,8 @@ def _gather(answered: _Answered, name: str) -> list[Measurement]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from pipeline.nuclei_table import merge_fragments, write_geojson_gz
+    from pipeline.nuclei_geojson import write_geojson_gz
+    from pipeline.nuclei_table import merge_fragments
 
     folder = answered.subject.scratch / "nuclei"
     folder.mkdir()

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from pipeline import nuclei_table
 from pipeline.geometry import Box, Frame
 from pipeline.nuclei import owned_nuclei
+from pipeline.nuclei_geojson import write_geojson_gz
 from pipeline.nuclei_instances import NucleiParameters, segment
 from pipeline.nuclei_measure import SCHEMA
-from pipeline.nuclei_table import NucleiIndex, draw_labels, merge_fragments, write_geojson_gz, write_geoparquet
+from pipeline.nuclei_table import NucleiIndex, draw_labels, merge_fragments, write_geoparquet
 from tests.pipeline.nuclei_maps import frame_of, random_pixels, random_probabilities, tile_of
 
 PARAMETERS = NucleiParameters(smoothing_px=0, max_hole_px=0, seed_height_px=1, max_diameter_px=40, least_area_px=6)
@@ -147,26 +148,6 @@ def test_of_overlapping_nuclei_the_lower_number_is_drawn() -> None:
     frame = Frame(10, 10, 0.25)
     drawn = draw_labels(squares, np.array([7, 4], np.uint32), frame.box, frame, frame)
     assert (drawn[4, 4], drawn[1, 1], drawn[8, 8], drawn[9, 9]) == (4, 7, 4, 0)
-
-
-def test_geojson_holds_what_qupath_reads(tmp_path: Path) -> None:
-    table = nuclei(level0_mpp=0.2271)
-    write_geoparquet([table], tmp_path / "nuclei.parquet")
-    for name in ("a", "b"):
-        write_geojson_gz(tmp_path / "nuclei.parquet", tmp_path / f"{name}.geojson.gz")
-    written = (tmp_path / "a.geojson.gz").read_bytes()
-    assert written == (tmp_path / "b.geojson.gz").read_bytes()
-    collection = json.loads(gzip.decompress(written))
-    assert collection["type"] == "FeatureCollection"
-    assert len({feature["id"] for feature in collection["features"]}) == table.num_rows
-    for row, feature in zip(table.to_pylist(), collection["features"], strict=True):
-        assert feature["type"] == "Feature"
-        assert feature["properties"]["objectType"] == "detection"
-        assert feature["properties"]["classification"]["name"] == "Nucleus"
-        assert feature["properties"]["measurements"]["Area µm^2"] == pytest.approx(row["area_um2"], abs=1e-4)
-        polygon, rounded = shapely.from_wkb(row["geometry"]), shapely.geometry.shape(feature["geometry"])
-        assert rounded.is_valid
-        assert polygon.hausdorff_distance(rounded) < 0.01
 
 
 def test_tables_of_any_length_are_written_as_they_come(tmp_path: Path) -> None:
