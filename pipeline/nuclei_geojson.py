@@ -51,8 +51,8 @@ _DIGITS_OF_UUID = [place for place in range(36) if place not in (8, 13, 18, 23)]
 # Some 2 MB of text: a whole group's would be most of what is in memory.
 _WORDS_A_PIECE = 1 << 17
 
-# libdeflate's. Level 1 takes an eighth of the time of zlib's level 6, for files a fifth larger; level 5 takes a quarter,
-# for files 1.5 % smaller, and is then half of the work.
+# libdeflate's. Level 1 takes an eighth of the time of zlib's level 6, for files a fifth larger; level 5 takes a
+# quarter, for files 1.5 % smaller, and is then half of the work.
 _GZIP_LEVEL = 1
 
 
@@ -67,7 +67,7 @@ def write_geojson_gz(parquet_path: Path, path: Path) -> None:
             out.write(gzip_encode(text, level=_GZIP_LEVEL))
 
 
-def _pieces(file: pq.ParquetFile) -> Iterator[bytes | NDArray[np.uint8]]:
+def _pieces(file: pq.ParquetFile) -> Iterator[bytes]:
     """The file's text, as bytes."""
     yield b'{"type":"FeatureCollection","features":['
     comma = len(",")  # there is none before the first feature
@@ -79,7 +79,7 @@ def _pieces(file: pq.ParquetFile) -> Iterator[bytes | NDArray[np.uint8]]:
     yield b"\n]}\n"
 
 
-def _features(table: pa.Table) -> Iterator[NDArray[np.uint8]]:
+def _features(table: pa.Table) -> Iterator[bytes]:
     """The features of at least one row, each after a comma and a line break."""
     polygons = table["geometry"].to_pylist()
     coordinates, begin = _coordinates(polygons)
@@ -146,8 +146,8 @@ def _join(*parts: str | pa.LargeStringArray) -> pa.LargeStringArray:
     return pc.binary_join_element_wise(*typed)  # the last one stands between the others
 
 
-def _bytes_of(array: pa.LargeBinaryArray | pa.LargeStringArray) -> NDArray[np.uint8]:
+def _bytes_of(array: pa.LargeStringArray) -> bytes:
     """All of an array's values, one behind the other, as pyarrow holds them."""
     _, ends, values = array.buffers()
     begin, end = np.frombuffer(ends, np.int64)[[array.offset, array.offset + len(array)]]
-    return np.frombuffer(values, np.uint8)[begin:end]
+    return np.frombuffer(values, np.uint8)[begin:end].tobytes()
