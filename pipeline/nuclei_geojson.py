@@ -51,8 +51,8 @@ _DIGITS_OF_UUID = [place for place in range(36) if place not in (8, 13, 18, 23)]
 # Some 2 MB of text: a whole group's would be most of what is in memory.
 _WORDS_A_PIECE = 1 << 17
 
-# libdeflate's: a quarter of the time of zlib's level 6, for files 1.5 % smaller, and half of the work here. Level 1 takes
-# half of that, for files a fifth larger.
+# libdeflate's: a quarter of the time of zlib's level 6, for files 1.5 % smaller, and half of the work here. Level 1
+# takes half of that, for files a fifth larger.
 _GZIP_LEVEL = 5
 
 
