@@ -1,0 +1,80 @@
+"""Masks (y, x) grown and shrunk by discs, their small holes filled, their specks dropped."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from pipeline.nuclei_runs import Labels, Runs, areas_of, find_contacts, find_runs, unite
+
+Mask = NDArray[np.bool_]
+
+# Up to here a mask is grown by a few shifts, faster than by the distances of all its pixels: on all large slides,
+# whose masks are the coarse ones.
+_REACH_BY_SHIFTS_PX = 4.0
+
+
+def grown(mask: Mask, reach_px: float) -> Mask:
+    """The mask and what lies within `reach_px` of it."""
+    if not mask.any():
+        return mask
+    if reach_px > _REACH_BY_SHIFTS_PX:
+        return np.asarray(ndimage.distance_transform_edt(~mask) <= reach_px)
+    reach = int(reach_px)
+    half_widths = [math.isqrt(int(reach_px**2) - down**2) for down in range(reach + 1)]
+    whole, wide, width = mask.copy(), mask.copy(), 0
+    for down in range(min(reach, len(mask) - 1), -1, -1):  # the disc's rows, which get wider towards its middle
+        while width < half_widths[down]:
+            width += 1
+            wide[:, width:] |= mask[:, :-width]
+            wide[:, :-width] |= mask[:, width:]
+        whole[down:] |= wide[: len(mask) - down]
+        whole[: len(mask) - down] |= wide[down:]
+    return whole
+
+
+def eroded(mask: Mask, reach_px: float) -> Mask:
+    """Undo `grown`; what lies beyond the picture does not erode it."""
+    if mask.all():
+        return mask
+    return ~grown(~mask, reach_px)
+
+
+def solid(mask: Mask, largest_hole_px: int, smallest_px: int) -> Mask:
+    """Fill holes up to a size (not what the picture's border cuts: that may be the open), drop pieces up to a size.
+
+    Pixels of a piece touch by their sides; a hole ends at the border even where only corners of its pixels lead there.
+    """
+    runs = find_runs(mask)
+    contacts = find_contacts(runs)
+    open_air = _reaching_the_border(runs, unite(~runs.value, contacts.sides, contacts.corners))
+    holes = unite(~runs.value & ~open_air, contacts.sides)
+    filled = runs.value | (holes > 0) & (_sizes(runs, holes) <= largest_hole_px)
+    pieces = unite(filled, contacts.sides)
+    return runs.paint(filled & (_sizes(runs, pieces) > smallest_px))
+
+
+def labelled(mask: Mask) -> tuple[Labels, int]:
+    """Number the pieces of a mask, whose pixels touch by their sides: (pixels) in reading order, 0 outside; how many."""
+    runs = find_runs(mask)
+    pieces = unite(runs.value, find_contacts(runs).sides)
+    return runs.paint(pieces).reshape(-1), int(pieces.max())
+
+
+def _reaching_the_border(runs: Runs, groups: Labels) -> Mask:
+    """(runs): whether it is in a group of which a pixel lies on the picture's border."""
+    height, width = runs.shape
+    at_border = (runs.y == 0) | (runs.y == height - 1) | (runs.x == 0) | (runs.x + runs.length == width)
+    reaching = np.zeros(int(groups.max()) + 1, np.bool_)
+    reaching[groups[at_border]] = True
+    reaching[0] = False
+    return reaching[groups]
+
+
+def _sizes(runs: Runs, groups: Labels) -> NDArray[np.int64]:
+    """(runs): the pixels of its whole group."""
+    sizes: NDArray[np.int64] = areas_of(runs, groups, int(groups.max()))[groups]
+    return sizes
