@@ -6,23 +6,16 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from pipeline.nuclei_runs import Labels, Runs, areas_of, find_contacts, find_runs, unite
 
 Mask = NDArray[np.bool_]
-
-# Up to here a mask is grown by a few shifts, faster than by the distances of all its pixels: on all large slides,
-# whose masks are the coarse ones.
-_REACH_BY_SHIFTS_PX = 4.0
 
 
 def grown(mask: Mask, reach_px: float) -> Mask:
     """The mask and what lies within `reach_px` of it."""
     if not mask.any():
         return mask
-    if reach_px > _REACH_BY_SHIFTS_PX:
-        return np.asarray(ndimage.distance_transform_edt(~mask) <= reach_px)
     reach = int(reach_px)
     half_widths = [math.isqrt(int(reach_px**2) - down**2) for down in range(reach + 1)]
     whole, wide, width = mask.copy(), mask.copy(), 0
@@ -55,6 +48,13 @@ def solid(mask: Mask, largest_hole_px: int, smallest_px: int) -> Mask:
     filled = runs.value | (holes > 0) & (_sizes(runs, holes) <= largest_hole_px)
     pieces = unite(filled, contacts.sides)
     return runs.paint(filled & (_sizes(runs, pieces) > smallest_px))
+
+
+def without_specks(mask: Mask, largest_px: int) -> Mask:
+    """The mask without its pieces of up to `largest_px`, whose pixels touch by their sides."""
+    runs = find_runs(mask)
+    pieces = unite(runs.value, find_contacts(runs).sides)
+    return runs.paint(runs.value & (_sizes(runs, pieces) > largest_px))
 
 
 def labelled(mask: Mask) -> tuple[Labels, int]:
