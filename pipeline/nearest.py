@@ -46,9 +46,11 @@ def near(mask: Mask, reach_px: float) -> Near:
     side = 2 * reach + 1
     farthest = max(squared for squared in range((reach + 1) ** 2) if math.sqrt(squared) <= reach_px)
     place = np.flatnonzero(keys < (farthest + 1) * side**2)
-    squared, offset = np.divmod(keys.reshape(-1)[place].astype(np.int64), side**2)
+    squared, offset = np.divmod(np.arange((farthest + 1) * side**2), side**2)  # of every key: pixels are many more
     right, down = np.divmod(offset, side)
-    return Near(place, np.sqrt(squared), place + (down - reach) * mask.shape[1] + right - reach)
+    step = (down - reach) * mask.shape[1] + right - reach
+    key = keys.reshape(-1)[place]
+    return Near(place, np.sqrt(squared)[key], place + step[key])
 
 
 def _keys(mask: Mask, rows: slice, reach: int) -> Keys:

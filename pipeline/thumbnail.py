@@ -34,18 +34,29 @@ def _block_means(level: LevelSource, factor: int) -> NDArray[np.uint8]:
     side = max(1, _READ_PX // factor)
     for place in Frame(height, width, level.frame.mpp * factor).partition(side):
         pixels = level.read(level.frame.box.clip(place.times(factor)))
-        means[place.slices()] = np.rint(_block_mean(pixels, factor))
+        means[place.slices()] = _block_mean(pixels, factor)
     return means
 
 
-def _block_mean(pixels: NDArray[np.uint8], factor: int) -> NDArray[np.float64]:
+def _block_mean(pixels: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
+    """Return the means of factor x factor pixels of (y, x, 3), rounded half to even; of fewer at the far edges."""
     if factor == 1:
-        return pixels.astype(np.float64)
-    sums = pixels.astype(np.uint32)
-    counts = np.ones((1, 1, 1))
-    for axis in (0, 1):
-        starts = np.arange(0, pixels.shape[axis], factor)
-        sums = np.add.reduceat(sums, starts, axis=axis, dtype=np.uint32)
-        lengths = np.diff([*starts, pixels.shape[axis]])
-        counts = counts * lengths.reshape([-1 if i == axis else 1 for i in range(3)])
-    return np.asarray(sums / counts)
+        return pixels
+    rows, columns = (np.diff([*range(0, side, factor), side]) for side in pixels.shape[:2])
+    sums = _sums(pixels, factor, (len(rows), len(columns)))
+    means = np.divide(sums, np.multiply.outer(rows, columns))
+    return np.moveaxis(np.rint(means, out=means).astype(np.uint8), 0, -1)
+
+
+def _sums(pixels: NDArray[np.uint8], factor: int, shape: tuple[int, int]) -> NDArray[np.uint32]:
+    """Return the sums (3, y, x) of blocks of (y, x, 3), rows first: what remains to be added across is a part of it."""
+    down = np.zeros((shape[0], *pixels.shape[1:]), np.uint16 if factor <= 2**16 // 255 else np.uint32)
+    for offset in range(min(factor, len(pixels))):
+        part = pixels[offset::factor]
+        down[: len(part)] += part
+    sums = np.zeros((3, *shape), np.uint32)
+    for offset in range(min(factor, pixels.shape[1])):
+        part = down[:, offset::factor]
+        for channel in range(3):
+            sums[channel, :, : part.shape[1]] += part[..., channel]
+    return sums
