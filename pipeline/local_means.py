@@ -1,4 +1,4 @@
-"""Means over the neighbourhood of each pixel of a large (y, x) picture, a few rows at a time, so that they stay in the cache.
+"""Means over the neighbourhood of each pixel of a large (y, x) picture, a few rows at a time: those stay in the cache.
 
 Sums are taken in the order and the precision of `scipy.ndimage`, so that results are its own to the last bit, several
 times as fast. Beyond the picture its edge goes on.
@@ -79,7 +79,8 @@ def deviation(values: Floats, side_px: int, room: Room) -> Floats:
     box_mean(values, side_px, mean, room)
     box_mean(np.multiply(values, values, out=room("squares", values.shape, np.float32)), side_px, variance, room)
     variance -= np.multiply(mean, mean, out=mean)
-    return np.sqrt(np.maximum(variance, 0, out=variance), out=variance)
+    np.maximum(variance, 0, out=variance)
+    return np.asarray(np.sqrt(variance, out=variance))
 
 
 def _weighted(values: Doubles, weights: Doubles, out: Floats, room: Room) -> None:

@@ -58,7 +58,7 @@ def without_specks(mask: Mask, largest_px: int) -> Mask:
 
 
 def labelled(mask: Mask) -> tuple[Labels, int]:
-    """Number the pieces of a mask, whose pixels touch by their sides: (pixels) in reading order, 0 outside; how many."""
+    """Number the pieces of a mask, whose pixels touch by their sides, (pixels) in reading order; and how many."""
     runs = find_runs(mask)
     pieces = unite(runs.value, find_contacts(runs).sides)
     return runs.paint(pieces).reshape(-1), int(pieces.max())

@@ -59,7 +59,7 @@ def _keys(mask: Mask, rows: slice, reach: int) -> Keys:
     The least number is the nearest pixel, so that the least along columns, then along rows, is the least of all. Where
     there is none in sight the number says that it is farther than `reach`.
     """
-    side, (height, width) = 2 * reach + 1, mask.shape
+    side, height = 2 * reach + 1, len(mask)
     top, bottom = max(0, rows.start - reach), min(height, rows.stop + reach)
     above, below = reach - (rows.start - top), reach - (bottom - rows.stop)
     unseen = np.uint16((reach + 1) ** 2 * side**2)

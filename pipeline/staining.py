@@ -97,7 +97,8 @@ def glass_white(colours: Colours, light: Floats, mpp: float) -> Floats | None:
     glass, pure = np.empty((2, *colours.shape[1:]), np.bool_)
     side_px, room = _neighbourhood_px(mpp), Room()
     for rows in strips(glass.shape, side_px // 2):
-        grey = over_channels(np.add, rows_around(colours, rows, side_px // 2).astype(np.float32)) / np.float32(3)
+        grey = over_channels(np.add, rows_around(colours, rows, side_px // 2).astype(np.float32))
+        grey /= 3
         least = over_channels(np.minimum, light[:, rows])
         flat = deviation(grey, side_px, room) < _GLASS_MAX_DEVIATION
         glass[rows] = flat & (least > _GLASS_MIN) & (spread(light[:, rows]) < _GLASS_MAX_CHROMA)

@@ -43,6 +43,8 @@ class Sizes:
     nuclei_rows: int
     """At least, in the table of nuclei that is written: those found, again and again."""
     heatmap_px: int
+    mask_px: int
+    """Side of the largest tissue mask."""
     product_cpu: int
     """Side of the matrices that are multiplied."""
     product_cuda: int
@@ -51,12 +53,12 @@ class Sizes:
 WHOLE = Sizes(
     boxes_px=(512, 1024, 2048, 4096), megapixels_read=16, slide_px=4096, run_px=1024, store_px=4096, core_px=1024,
     dense_cpu_px={"superresolution": 256, "nuclei": 512}, dense_cuda_px={"superresolution": 512, "nuclei": 1024},
-    nuclei_px=1024, nuclei_rows=20_000, heatmap_px=2048, product_cpu=2048, product_cuda=8192,
+    nuclei_px=1024, nuclei_rows=20_000, heatmap_px=2048, mask_px=3742, product_cpu=2048, product_cuda=8192,
 )  # fmt: skip
 QUICK = Sizes(
     boxes_px=(512, 1024), megapixels_read=2, slide_px=1024, run_px=512, store_px=1024, core_px=512,
     dense_cpu_px={"superresolution": 64, "nuclei": 256}, dense_cuda_px={"superresolution": 256, "nuclei": 512},
-    nuclei_px=512, nuclei_rows=5_000, heatmap_px=512, product_cpu=1024, product_cuda=4096,
+    nuclei_px=512, nuclei_rows=5_000, heatmap_px=512, mask_px=1024, product_cpu=1024, product_cuda=4096,
 )  # fmt: skip
 
 

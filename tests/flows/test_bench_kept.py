@@ -164,6 +164,6 @@ def test_the_command_prints_keeps_and_compares(tmp_path: Path, monkeypatch: pyte
     again = CliRunner().invoke(app, ["bench", "--quick", "--only", "tissue", "--compare", "h"])
     assert "new/old" in again.stdout
     assert "Not alike" not in again.stdout
-    alone = CliRunner().invoke(app, ["bench", "--quick", "--only", "tissue", "--json", "-", "--repeat", "1"])
+    alone = CliRunner().invoke(app, ["bench", "--quick", "--only", "of the slide", "--json", "-", "--repeat", "1"])
     (only,) = json.loads(alone.stdout)["rows"]
     assert (only["name"], len(only["values"]), only["spread"]) == ("mask of the slide", 1, None)
