@@ -30,6 +30,7 @@ _COLOURS = [
     (40, 60, 140),
     (40, 150, 70),
 ]
+_PINK = 2  # inks are told beside it alone
 _SLIDES = [
     ("BS9_HE2.tif", None), ("CMU-1-Small-Region.svs", None), ("CMU-1-Small-Region.jp2.tiff", 0.499),
     ("CMU-1-Small-Region.webp.tiff", 0.499), ("CMU-1-Small-Region.wrong-mpp.tiff", 0.499),
@@ -41,15 +42,15 @@ _SLIDES = [
 def patches(seed: int, height: int, width: int) -> Pixels:
     """Patches of glass, stains and inks, with soft borders and noise."""
     random = np.random.default_rng(seed)
-    kinds = random.choice(len(_COLOURS), int(random.integers(1, 5)))
+    kinds = np.array([_PINK, *random.choice(len(_COLOURS), int(random.integers(0, 5)))])
     hills = ndimage.gaussian_filter(random.normal(0, 1, (len(kinds), height, width)), (0, *random.uniform(1, 9, 2)))
     sharp = np.array(_COLOURS)[kinds[hills.argmax(axis=0)]].astype(float)
     soft = ndimage.gaussian_filter(sharp, (0.7, 0.7, 0)) + random.normal(0, random.choice([0, 2, 20]), sharp.shape)
-    return np.clip(soft, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(soft, 0, 255), np.uint8)
 
 
 def agrees(picture: Pixels, mpp: float) -> None:
-    tissue, seen = stained(picture, mpp), glance(picture, Frame(*picture.shape[:2], mpp))
+    tissue, seen = stained(picture, mpp), glance(picture, Frame(picture.shape[0], picture.shape[1], mpp))
     white = absorbed(picture, mpp)[1]
     assert np.array_equal(tissue, plainly_stained(picture, mpp))
     assert np.array_equal(seen.outside, ~tissue)
