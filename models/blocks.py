@@ -31,10 +31,11 @@ def convolution(channels_in: int, channels_out: int, kernel: int, *, stride: int
 def begin_kaiming(network: nn.Module) -> None:
     """Draw all convolutions from Kaiming's normal distribution (fan in, ReLU gain), biases 0, in place.
 
-    He et al. 2015, "Delving deep into rectifiers".
+    He et al. 2015, "Delving deep into rectifiers". Weights without memory stay without: torch would draw nothing, but
+    import its compiler to do so, which takes as long as importing torch.
     """
     for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d) and not module.weight.is_meta:
             nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
@@ -47,6 +48,8 @@ def begin_icnr(layer: nn.Conv2d, factor: int) -> None:
     All factor² kernels that make up one output channel begin equal (ICNR): no checkerboard at the start. Aitken et al.
     2017, "Checkerboard artifact free sub-pixel convolution".
     """
+    if layer.weight.is_meta:
+        return
     kernels = layer.weight.new_empty(layer.out_channels // factor**2, *layer.weight.shape[1:])
     nn.init.kaiming_normal_(kernels, mode="fan_in", nonlinearity="relu")
     layer.weight.copy_(kernels.repeat_interleave(factor**2, dim=0))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -238,3 +240,12 @@ def test_a_shipped_bundle_states_its_true_radius(shipped: Card) -> None:
     built = build_network(replace(shipped, parameters={**shipped.parameters, **narrow}))
     measured_px = receptive_radius_px(built, scale=shipped.scale or 1, stride_px=shipped.stride_px)
     assert shipped.receptive_radius_px == measured_px
+
+
+def test_loading_a_network_leaves_torchs_compiler_alone() -> None:
+    code = (
+        "import sys; from models.bundle import list_bundles, load_network\n"
+        "for card in list_bundles(): load_network(card.name)\n"
+        "sys.exit('torch._dynamo' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
