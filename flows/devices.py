@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from models.device import resolve_device
 from pipeline.cluster_config import KubernetesPods, SlurmJobs
 from pipeline.config import SlideConfig
 from pipeline.schedule import Workforce
@@ -17,8 +18,6 @@ def device_and_precision(config: SlideConfig, workforce: Workforce) -> tuple[str
     """
     if workforce.elsewhere:
         return config.device, config.precision
-    from models.predict import resolve_device
-
     return resolve_device(config.device, config.precision)
 
 

@@ -137,7 +137,7 @@ def _try_store() -> str:
 def _try_torch() -> str:
     import torch
 
-    from models.predict import resolve_device
+    from models.device import resolve_device
 
     device, precision = resolve_device()
     name = torch.cuda.get_device_name(device) if device != "cpu" else f"{torch.get_num_threads()} threads"

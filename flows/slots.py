@@ -17,6 +17,7 @@ from prefect import get_client, get_run_logger
 from prefect.concurrency.sync import concurrency
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 
+from models.device import resolve_device
 from pipeline.config import SlideConfig
 from pipeline.schedule import Workforce
 
@@ -76,8 +77,6 @@ def _device(config: SlideConfig) -> str:
     if device == "auto" and (config.sr, config.nuclei, config.classifiers) == ("none", "none", ()):
         device = "cpu"  # nothing is computed: torch need not be asked
     elif device == "auto":
-        from models.predict import resolve_device
-
         device = resolve_device("auto")[0]
     kind, _, index = device.partition(":")
     if kind != "cuda":

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Literal, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from models.bundle import load_network
 from models.card import Card, join_cards
 from models.cores import Cores, Sharing
-from models.device import choose_device
+from models.device import Precision, choose_device, choose_precision, resolve_device
 from models.errors import BundleError, DeviceError
 from models.fold import fold
 from models.fuse import fuse
@@ -34,7 +34,7 @@ from models.nuclei_channels import count_classes
 from models.shelf import read_card
 from models.views import MIRRORED, average_views
 
-Precision = Literal["fp32", "bf16"]
+__all__ = ["Cascade", "Precision", "Predictor", "load_cascade", "load_predictor", "resolve_device"]
 
 CLASSIFIED_AT_ONCE_CPU = 16
 CLASSIFIED_AT_ONCE_CUDA = 256
@@ -241,7 +241,7 @@ def load_predictor(
     """
     place = choose_device(device)
     network = load_network(bundle, blend)
-    return Predictor(read_card(bundle), network, place, _choose_precision(precision, place), views, sharing)
+    return Predictor(read_card(bundle), network, place, choose_precision(precision, str(place)), views, sharing)
 
 
 def load_cascade(
@@ -256,30 +256,6 @@ def load_cascade(
         bundle: load_predictor(bundle, device, precision, blend, sharing=sharing) for bundle in dict.fromkeys(bundles)
     }
     return Cascade([loaded[bundle] for bundle in bundles])
-
-
-def resolve_device(device: str = "auto", precision: str = "auto") -> tuple[str, Precision]:
-    """Return what `load_predictor` would make of these two words here, such as ("cuda:0", "bf16")."""
-    place = choose_device(device)
-    return str(place), _choose_precision(precision, place)
-
-
-def _choose_precision(wanted: str, device: torch.device) -> Precision:
-    """Return `fp32` or `bf16`; `auto` is bf16 where the device has instructions for it, and does not imitate it."""
-    if wanted == "auto":
-        return "bf16" if _computes_bf16(device) else "fp32"
-    if wanted in ("fp32", "bf16"):
-        return "bf16" if wanted == "bf16" else "fp32"
-    raise DeviceError.about(wanted, "no such precision", "Take --precision auto, fp32 or bf16.")
-
-
-def _computes_bf16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        with torch.cuda.device(device):
-            return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    # oneDNN says yes to any AVX-512, where it imitates bf16 slowly
-    native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return bool(native and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def _fix_kernels() -> None:

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -97,6 +96,8 @@ def count_centroids(path: Path, box: Box, frame: Frame, level0: Frame) -> NDArra
     Groups of rows that lie wholly above or below are not read.
     """
     near = level0.cover(box, frame).grow(1)  # a px more than rounding can miss
+    import pyarrow.compute as pc  # slow to import, and of no use to a run that begins
+
     y, x = pc.field(_Y), pc.field(_X)
     inside = (y >= near.y) & (y <= near.y_end) & (x >= near.x) & (x <= near.x_end)
     table = pq.read_table(path, columns=[_Y, _X], filters=inside, use_threads=False)
