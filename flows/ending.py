@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from contextlib import suppress
 from io import TextIOWrapper
@@ -52,6 +53,7 @@ def leave(exit_code: int) -> NoReturn:
     """End the process: at once where it was told to stop, and threads may still be at work."""
     if exit_code in (INTERRUPTED, TERMINATED):
         end_at_once(exit_code)
+    gc.freeze()  # else Python looks for cycles among all that torch is made of, for most of a second, to free them
     sys.exit(exit_code)
 
 

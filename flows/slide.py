@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows.devices import device_and_precision
+from flows.loading import loading_ahead
 from flows.networks import choose_networks
 from flows.places import staging_at
 from flows.progress import Progress
@@ -168,7 +169,9 @@ def _process(task: SlideTask, file: SlideFile, workers: Workers, progress: Progr
         tissue.save(workspace.tissue_path)
         run = {**describe_run(slide.info, identity, recipe, config, networks), "plan": plan, "estimated": asdict(ahead)}
         write_json(output.partial / "begun.json", run)  # for who looks at the slide before it is through
-    findings = _weave(recipe, runner, laid.seen, config.qc)
+    fresh = workers.workforce.in_this_process and not runner.records
+    with loading_ahead(recipe.networks) if fresh else nullcontext():
+        findings = _weave(recipe, runner, laid.seen, config.qc)
     run |= findings | {
         "tissue": _tissue_facts(runner.workspace.tissue),
         "devices": _devices(recipe, config, workers.workforce),
@@ -296,13 +299,16 @@ def _devices(recipe: Recipe, config: SlideConfig, workforce: Workforce) -> dict[
 
 def _finish(output: SlideOutput, run: dict[str, Any], runner: StageRunner) -> Mapping[str, Any]:
     """Write what people read, then give everything its final name."""
-    from pipeline.preview import write_preview
+    from pipeline.preview import draw_preview, save_preview
     from pipeline.report import write_slide_report
 
     stages = [{"name": name, **record} for name, record in runner.records.items()]
     run["timings"] = {"stages": stages, "seconds": sum(stage["seconds"] for stage in stages)}
     run |= environment()
-    write_preview(output.partial, run)
-    write_slide_report(output.partial, run)
+    drawn = draw_preview(output.partial, run)
+    with ThreadPoolExecutor(1) as beside:
+        saved = beside.submit(save_preview, output.partial, drawn)  # to compress it takes as long as half the page
+        write_slide_report(output.partial, run, drawn)
+        saved.result()
     output.finish(run)
     return run

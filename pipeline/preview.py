@@ -73,6 +73,11 @@ def write_preview(folder: Path, run: Mapping[str, Any]) -> Path:
     StoreError
         if there is no store with an image in it
     """
+    return save_preview(folder, draw_preview(folder, run))
+
+
+def draw_preview(folder: Path, run: Mapping[str, Any]) -> NDArray[np.uint8]:
+    """Return the pixels of preview.png, (y, x, 3) RGB; thumbnail.jpg is written."""
     scene = open_scene(folder, run)
     write_thumbnail(scene)
     canvas = _draw(scene)
@@ -81,8 +86,13 @@ def write_preview(folder: Path, run: Mapping[str, Any]) -> Path:
             "ignore", message="Glyph"
         )  # a name in a script that the typeface lacks is drawn as boxes
         canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3]
+
+
+def save_preview(folder: Path, pixels: NDArray[np.uint8]) -> Path:
+    """Write preview.png."""
     buffer = io.BytesIO()
-    Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]).save(buffer, "PNG", compress_level=6)
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=6)
     path = folder / "preview.png"
     write_if_changed(path, buffer.getvalue())
     return path

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.errors import HistoloomError
@@ -81,10 +82,13 @@ class _Folder:
         return self.attempt(what, lambda: read(scene)) if scene else None
 
 
-def write_slide_report(folder: Path, run: Mapping[str, Any]) -> Path:
-    """Write `folder`/report.html about the results in `folder`, which `run` (the content of run.json) tells about."""
+def write_slide_report(folder: Path, run: Mapping[str, Any], drawn: NDArray[np.uint8] | None = None) -> Path:
+    """Write `folder`/report.html about the results in `folder`, which `run` (the content of run.json) tells about.
+
+    `drawn` are the pixels of preview.png, where it is not written yet.
+    """
     record, found = Record(run), _Folder(folder, run)
-    preview, stages = found.attempt("The preview", lambda: _preview(folder)), stage_times(record)
+    preview, stages = found.attempt("The preview", lambda: _preview(folder, drawn)), stage_times(record)
     page = render(
         "slide.html",
         name=plain(folder.name),
@@ -116,12 +120,16 @@ def write_slide_report(folder: Path, run: Mapping[str, Any]) -> Path:
     return path
 
 
-def _preview(folder: Path) -> Picture:
+def _preview(folder: Path, drawn: NDArray[np.uint8] | None) -> Picture:
     """preview.png as a JPEG, a quarter of its size."""
-    with Image.open(folder / "preview.png") as image:
-        pixels = np.asarray(image.convert("RGB"))
+    pixels = _pixels(folder / "preview.png") if drawn is None else drawn
     alt = "The whole slide with what was found on it, and a close look at the place richest in nuclei."
     return Picture.of(pixels, alt)
+
+
+def _pixels(picture: Path) -> NDArray[np.uint8]:
+    with Image.open(picture) as image:
+        return np.asarray(image.convert("RGB"))
 
 
 def _legend(found: _Folder, record: Record) -> list[str]:

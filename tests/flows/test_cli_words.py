@@ -182,3 +182,22 @@ def test_what_takes_long_to_unwind_is_cut_off_and_a_second_signal_cuts_at_once()
     code, lines, seconds = stopped(60, 60, signal.SIGINT, signal.SIGINT)
     assert (code, lines) == (130, ["at work", "unwinding", "last words SIGINT"])
     assert seconds < 20
+
+
+LEAVING = """
+import atexit
+from flows.ending import leave
+class Knot:
+    def __init__(self):
+        self.itself = self
+    def __del__(self):
+        print("untied")
+knot = Knot()
+atexit.register(print, "what was to be done at the end")
+leave(3)
+"""
+
+
+def test_a_process_does_at_its_end_what_it_was_told_and_looks_for_nothing_else_to_free() -> None:
+    done = subprocess.run([sys.executable, "-c", LEAVING], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.split("\n")) == (3, ["what was to be done at the end", ""])

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from pipeline.density import DENSITY
 from pipeline.geometry import Frame
-from pipeline.preview import write_preview
+from pipeline.preview import draw_preview, write_preview
 from pipeline.record import Record
 from pipeline.report import write_slide_report
 from pipeline.report_facts import duration, facts, rounded
@@ -85,6 +85,15 @@ def changed(run: dict[str, Any], path: tuple[Any, ...], value: Any) -> dict[str,
         inner = inner[key]
     inner[path[-1]] = value
     return run
+
+
+def test_a_page_is_the_same_before_its_picture_is_written(tmp_path: Path) -> None:
+    folder = make_slide(tmp_path, "early")
+    drawn = draw_preview(folder, read_run(folder))
+    early = write_slide_report(folder, read_run(folder), drawn).read_bytes()
+    assert not (folder / "preview.png").exists()
+    write_preview(folder, read_run(folder))
+    assert write_slide_report(folder, read_run(folder)).read_bytes() == early
 
 
 def test_a_page_tells_what_was_found_with_units(finished: Path) -> None:

@@ -1,0 +1,47 @@
+"""What later stages and the last page need, loaded while the first stages read the slide.
+
+torch, a network and matplotlib take seconds to load, on one core. In a run on the threads of one process they are there
+when they are wanted, or nearly so; worker processes load for themselves what they need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from threading import Thread
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipeline.stage import Network
+
+_PAGES = "pipeline.preview", "pipeline.report"
+
+
+@contextmanager
+def loading_ahead(networks: Sequence[Network]) -> Iterator[None]:
+    """Beside the block, load the first of the networks, then what draws pages; other networks load in a moment then.
+
+    A block that fails waits for it: Python must not end while a library is half loaded. One that is told to stop does
+    not.
+    """
+    thread = Thread(target=_load, args=(networks,), name="loading-ahead", daemon=True)
+    thread.start()
+    try:
+        yield
+    except Exception:
+        thread.join()
+        raise
+    thread.join()
+
+
+def _load(networks: Sequence[Network]) -> None:
+    """Whatever is wrong is found again, and told of, by who needs it."""
+    from pipeline.workspace import predictor
+
+    for network in networks[:1]:
+        with suppress(Exception):
+            predictor(network.load)
+    for module in _PAGES:
+        with suppress(Exception):
+            import_module(module)
