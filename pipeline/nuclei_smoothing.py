@@ -48,7 +48,7 @@ def _half_kernel(sigma_px: float) -> Floats:
     """The weight of the middle, and of those so many px away from it on either side; all together 1."""
     away = np.arange(math.ceil(TRUNCATE * sigma_px) + 1)
     half = np.exp(-0.5 * (away / sigma_px) ** 2)
-    return (half / (half[0] + 2 * half[1:].sum())).astype(np.float32)
+    return np.asarray(half / (half[0] + 2 * half[1:].sum()), np.float32)
 
 
 def _weigh(taps: list[Floats], weights: Floats, out: Floats, spare: Floats) -> None:

@@ -269,7 +269,7 @@ def test_pixels_that_cannot_be_decoded_are_an_unreadable_slide(reader: Any) -> N
 def test_a_header_that_claims_fewer_pixels_than_one_is_refused(tmp_path: Path) -> None:
     path = pyramid(tmp_path / "slide.tif", steps=(1,))
     with tifffile.TiffFile(path) as file:
-        width = file.pages[0].tags["ImageWidth"]  # type: ignore[union-attr]
+        width = file.pages[0].tags["ImageWidth"]
     signed_long = 9
     content = bytearray(path.read_bytes())
     struct.pack_into("<HIi", content, width.offset + 2, signed_long, 1, -56)
