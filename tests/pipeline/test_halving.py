@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,7 +27,10 @@ def test_white_stays_white_and_black_black() -> None:
 
 def test_what_is_no_number_is_left_out_of_the_mean() -> None:
     values = np.array([[1, np.nan, np.nan], [3, np.nan, np.nan]], np.float32)[..., np.newaxis]
-    np.testing.assert_array_equal(halve_mean(values)[..., 0], np.array([[2, np.nan]], np.float32))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        halved = halve_mean(values)
+    np.testing.assert_array_equal(halved[..., 0], np.array([[2, np.nan]], np.float32))
 
 
 def label_images() -> st.SearchStrategy[NDArray[np.uint32]]:
