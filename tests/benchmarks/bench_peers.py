@@ -321,7 +321,7 @@ def compared(row: Row, beside: Row) -> str:
         return f"OTHER PATCHES: {len(row.answers)}"
     apart = max(abs(p - beside.answers[place]) for place, p in row.answers.items())
     said = row.answers.values()
-    return f"p {min(said):.2f} to {max(said):.2f}, at most {apart:.4f} from ours in fp32"
+    return f"p {min(said):.4f} to {max(said):.4f}, at most {apart:.4f} from ours in fp32"
 
 
 def _rivals(ours: str, theirs: str) -> bool:
