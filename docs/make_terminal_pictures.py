@@ -1,9 +1,10 @@
 """Makes the pictures of the terminal in docs/pictures, from what the commands really print.
 
-    python docs/make_terminal_pictures.py SLIDE [NAME...]
+    python docs/make_terminal_pictures.py [SLIDE [NAME...]]
 
 runs each command of `SCENES` on a pseudo-terminal in a scratch folder, keeps the screen that the scene waits for, and
-writes it as SVG. Names choose scenes; all without. The slide can be that of `histoloom sample`.
+writes it as SVG. Names choose scenes; all without. Without a slide, that of `make demo`
+is taken. Run by `make pictures`.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from rich.terminal_theme import DIMMED_MONOKAI
 from rich.text import Text
 
 ROOT = Path(__file__).resolve().parent.parent
+SLIDE = ROOT / "slides" / "CMU-1-Small-Region.svs"
 sys.path.insert(0, str(ROOT))
 
 from tests.terminal import Terminal, be_run_on  # noqa: E402
@@ -138,4 +140,4 @@ def main(slide: Path, names: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]).resolve(), sys.argv[2:])
+    main(Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else SLIDE, sys.argv[2:])

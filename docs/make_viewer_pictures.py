@@ -1,8 +1,9 @@
 """The pictures of the viewer in docs/pictures, from results of a real run, in a real browser.
 
-    python docs/make_viewer_pictures.py RESULTS SLIDE
+    python docs/make_viewer_pictures.py [RESULTS SLIDE]
 
-RESULTS is a folder that `histoloom run` wrote, SLIDE one of its slides (CMU-1-Small-Region in the docs).
+RESULTS is a folder that `histoloom run` wrote, SLIDE one of its slides; by default that of
+`make demo`. Run by `make pictures`.
 """
 
 from __future__ import annotations
@@ -54,4 +55,5 @@ def main(results: Path, slide: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    given = sys.argv[1:3] or [ROOT / "results", "CMU-1-Small-Region"]
+    main(Path(given[0]), str(given[1]))
