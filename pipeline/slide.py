@@ -38,6 +38,8 @@ _COHORT_FILES = {"cohort.parquet", "report.html"}
 # The largest scanners' slides are a tenth of this; and a file of blank tiles has some thousand pixels a byte.
 _MOST_PX = 1_000_000_000_000
 _MOST_PX_A_BYTE = 100_000
+# A side: 375 mm at 0.25 um/px, longer than any glass.
+_LONGEST_PX = 1_500_000
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _ReaderKind = type[OpenSlideReader] | type[TiffReader] | type[PictureReader]
 _CONVERT = "Check that the file is whole; other formats convert with bioformats2raw + raw2ometiff, QuPath or vips."
@@ -248,7 +250,8 @@ def _refuse_claims(path: Path, levels: tuple[ReaderLevel, ...]) -> None:
     """Raise UnreadableSlide where a header claims more pixels than a slide has, than the file can hold, or none."""
     height, width = next((level.shape for level in levels if min(level.shape) < 1), levels[0].shape)
     bytes_of_all = _MOST_PX if path.suffix.lower() in _SEVERAL_FILES else path.stat().st_size
-    if min(height, width) < 1 or height * width > min(_MOST_PX, _MOST_PX_A_BYTE * max(bytes_of_all, 100_000)):
+    fits = min(height, width) >= 1 and max(height, width) <= _LONGEST_PX
+    if not fits or height * width > min(_MOST_PX, _MOST_PX_A_BYTE * max(bytes_of_all, 100_000)):
         what = f"{path}: claims {width:,} x {height:,} px in a file of {path.stat().st_size:,} bytes"
         raise UnreadableSlide(what, "The file's header is damaged or made up; export it again.")
 

@@ -266,13 +266,14 @@ def test_pixels_that_cannot_be_decoded_are_an_unreadable_slide(reader: Any) -> N
         slide.level(0).read(Box(0, 0, 16, 16))
 
 
-def test_a_header_that_claims_fewer_pixels_than_one_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("claim", "told"), [(-56, "-56"), (4_194_504, "4,194,504")])
+def test_a_header_that_claims_what_no_slide_has_is_refused(tmp_path: Path, claim: int, told: str) -> None:
     path = pyramid(tmp_path / "slide.tif", steps=(1,))
     with tifffile.TiffFile(path) as file:
         width = file.pages[0].tags["ImageWidth"]
     signed_long = 9
     content = bytearray(path.read_bytes())
-    struct.pack_into("<HIi", content, width.offset + 2, signed_long, 1, -56)
+    struct.pack_into("<HIi", content, width.offset + 2, signed_long, 1, claim)
     path.write_bytes(content)
-    with pytest.raises(UnreadableSlide, match="claims -56 x 403 px"):
+    with pytest.raises(UnreadableSlide, match=f"claims {told} x 403 px"):
         open_slide(path)
