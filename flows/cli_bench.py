@@ -6,7 +6,7 @@ import json
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -42,6 +42,9 @@ def bench(
     repeat: Annotated[
         int | None, typer.Option(min=1, help="Times that each figure is taken. Default: 3; 2 with --quick.")
     ] = None,
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16"], typer.Option(help="What a whole run computes in; networks alone do in each.")
+    ] = "auto",
     history: Annotated[Path | None, typer.Option(metavar="FILE", help="Append date, machine, figures: a line.")] = None,
 ) -> None:
     """Measure this machine: reading, the store, networks, nuclei, and how much of a run is its networks' own time."""
@@ -59,7 +62,7 @@ def bench(
             if path is not None:
                 refuse_unwritable(path, option)
         wanted = Wanted(only)
-        with subject(slide, times, quick=quick) as what, _telling() as tell:
+        with subject(slide, times, quick=quick, precision=precision) as what, _telling() as tell:
             rows, failed = measure(chosen(what, wanted), wanted, tell)
         content = document(what, rows, quick=quick)
         if to_stdout:

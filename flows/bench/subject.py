@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
+    from pipeline.config import Precision
     from pipeline.geometry import Box, Frame
     from pipeline.tissue import TissueMask
 
@@ -72,6 +73,8 @@ class Subject:
     """The user's own; synthetic ones where there is none."""
     repeat: int = 3
     sizes: Sizes = WHOLE
+    precision: Precision = "auto"
+    """Of the networks of a whole run; by themselves they are measured in each."""
 
     @cached_property
     def read_slide(self) -> Path:
@@ -115,14 +118,14 @@ class Subject:
 
 
 @contextmanager
-def subject(slide: Path | None, repeat: int, *, quick: bool) -> Iterator[Subject]:
+def subject(slide: Path | None, repeat: int, *, quick: bool, precision: Precision = "auto") -> Iterator[Subject]:
     """A subject with a folder of its own in the system's temporary one. Raises where the slide cannot be read."""
     if slide is not None:
         from pipeline.slide import open_slide
 
         open_slide(slide).close()
     with TemporaryDirectory(prefix="histoloom-bench-") as scratch:
-        yield Subject(Path(scratch), slide, repeat, QUICK if quick else WHOLE)
+        yield Subject(Path(scratch), slide, repeat, QUICK if quick else WHOLE, precision)
 
 
 def at_once(work: Callable[[_T], object], parts: Sequence[_T], threads: int) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pipeline.classify import Classify
+    from pipeline.config import Precision
     from pipeline.segment import Segment
     from pipeline.slide import PixelSource
     from pipeline.super_resolve import SuperResolve
@@ -61,8 +62,8 @@ def _measure(subject: Subject, names: Sequence[str]) -> list[Measurement]:
     """Runs and bare loops take turns, so that what else the machine does falls on both."""
     taken = []
     for number in range(subject.repeat):
-        run = run_slide(subject.run_slide, subject.scratch / f"run-{number}")
-        bare = _bare(subject.run_slide, run)
+        run = run_slide(subject.run_slide, subject.scratch / f"run-{number}", subject.precision)
+        bare = _bare(subject.run_slide, run, subject.precision)
         taken.append((run, sum(bare.values())))
         figures = {f"{stage['name']} s": stage["seconds"] for stage in run.facts["timings"]["stages"]}
         figures |= {f"networks alone, {stage} s": seconds for stage, seconds in bare.items()}
@@ -90,11 +91,14 @@ def _told(subject: Subject, run: Run) -> str:
     return f"{which}, {size}, {run.facts['tissue']['share']:.0%} tissue; {computed}"
 
 
-def run_slide(slide: Path, out: Path) -> Run:
+def run_slide(slide: Path, out: Path, precision: Precision = "auto") -> Run:
     """Call the command as a person would, in a process of its own."""
     begun, start = time.time(), time.perf_counter()
     done = subprocess.run(
-        [*_COMMAND, "run", str(slide), "--out", str(out), "--log-json"], capture_output=True, text=True, check=False
+        [*_COMMAND, "run", str(slide), "--out", str(out), "--precision", precision, "--log-json"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     wall_s = time.perf_counter() - start
     events = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
@@ -118,7 +122,7 @@ def _refuse(slide: Path, events: Sequence[dict[str, Any]], said: str) -> None:
     raise SlideError(msg, told.get("cure") or f"See it alone: histoloom run {slide} --out DIR")
 
 
-def _bare(slide: Path, run: Run) -> dict[str, float]:
+def _bare(slide: Path, run: Run, precision: Precision) -> dict[str, float]:
     """Stage to the seconds that its network alone takes for the tiles that the run worked on, on as many threads.
 
     Tiles are read from the finished store, by the stages that the run laid; reading them is not counted, nor are
@@ -130,7 +134,7 @@ def _bare(slide: Path, run: Run) -> dict[str, float]:
     from pipeline.store import SlideStore
 
     with open_slide(slide) as opened:
-        laid = lay(opened, run.folder.name, SlideConfig())  # a run without options
+        laid = lay(opened, run.folder.name, SlideConfig(precision=precision))  # a run without other options
     store = SlideStore(run.folder / f"{run.folder.name}.ome.zarr")
     recipe, bare = laid.recipe, {}
     if recipe.super_resolve:
