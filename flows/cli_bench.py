@@ -51,16 +51,14 @@ def bench(
     keep_freed_memory()  # before anything that starts threads
 
     from flows.bench.course import Wanted, chosen, measure
-    from flows.bench.record import append_document, document, read_document, refuse_unwritable, write_document
+    from flows.bench.record import append_document, document, read_document, write_document
     from flows.bench.subject import subject
 
     times = repeat or (_REPEAT_QUICKLY if quick else _REPEAT)
     to_stdout = str(as_json) == "-"
     with told_plainly():
         before = read_document(compare) if compare else None
-        for path, option in ((None if to_stdout else as_json, "--json"), (history, "--history")):
-            if path is not None:
-                refuse_unwritable(path, option)
+        _refuse_unwritable(None if to_stdout else as_json, history)
         wanted = Wanted(only)
         with subject(slide, times, quick=quick, precision=precision) as what, _telling() as tell:
             rows, failed = measure(chosen(what, wanted), wanted, tell)
@@ -77,6 +75,14 @@ def bench(
         show_traceback(one.error)
         typer.echo(f"{one.title}: {one.error}", err=True)
     raise typer.Exit(SOME_FAILED if failed else 0)
+
+
+def _refuse_unwritable(as_json: Path | None, history: Path | None) -> None:
+    from flows.bench.record import refuse_unwritable
+
+    for path, option in ((as_json, "--json"), (history, "--history")):
+        if path is not None:
+            refuse_unwritable(path, option)
 
 
 def _print(rows: list[Measurement], content: dict[str, Any], before: dict[str, Any] | None) -> None:
