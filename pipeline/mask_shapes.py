@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.nuclei_enclosed import at_border
 from pipeline.nuclei_runs import Labels, Runs, areas_of, find_contacts, find_runs, unite
 
 Mask = NDArray[np.bool_]
@@ -66,10 +67,8 @@ def labelled(mask: Mask) -> tuple[Labels, int]:
 
 def _reaching_the_border(runs: Runs, groups: Labels) -> Mask:
     """(runs): whether it is in a group of which a pixel lies on the picture's border."""
-    height, width = runs.shape
-    at_border = (runs.y == 0) | (runs.y == height - 1) | (runs.x == 0) | (runs.x + runs.length == width)
     reaching = np.zeros(int(groups.max()) + 1, np.bool_)
-    reaching[groups[at_border]] = True
+    reaching[groups[at_border(runs)]] = True
     reaching[0] = False
     return reaching[groups]
 
