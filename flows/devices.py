@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from flows.engine_choice import choose_engine
 from models.device import resolve_device
+from models.engine import EngineName, require
+from models.shelf import read_card
 from pipeline.cluster_config import KubernetesPods, SlurmJobs
 from pipeline.config import SlideConfig
 from pipeline.schedule import Workforce
@@ -30,3 +35,26 @@ def uses_cuda(config: SlideConfig, workforce: Workforce) -> bool:
     if isinstance(cluster, KubernetesPods):
         return cluster.gpus > 0
     return isinstance(cluster, SlurmJobs) and any("gpu" in directive for directive in cluster.directives)
+
+
+def engines(config: SlideConfig, workforce: Workforce) -> Callable[[str], EngineName]:
+    """What says which engine computes a bundle, asked by its name or path. Of tiles of any size torch is the only one.
+
+    With workers elsewhere it is torch, unless one is named: the faster one there is not known here.
+
+    Raises
+    ------
+    DeviceError
+        from what is returned, if the engine that is named is not there
+    """
+    if config.engine == "auto" and workforce.elsewhere:
+        return lambda _: "torch"
+    device, precision = device_and_precision(config, workforce)
+
+    def choose(bundle: str) -> EngineName:
+        if config.engine != "auto":
+            known = require(config.engine, device, here=not workforce.elsewhere)
+            return known if read_card(bundle).field_px else "torch"
+        return choose_engine(bundle, device, precision)
+
+    return choose

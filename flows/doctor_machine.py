@@ -31,6 +31,7 @@ def machine_checks() -> Iterator[Check]:
     yield Check("disk", partial(try_disk, Path.cwd()), "Make room, or give --out on another disk.")
     yield Check("temporary files", try_temporary, "Make room there, or name another folder: export TMPDIR=/path")
     yield Check("open files", try_open_files, f"Allow more in this shell: ulimit -n {4 * LEAST_OPEN_FILES}")
+    yield Check("engines", try_engines)
     yield Check("browser", try_browser)
 
 
@@ -96,6 +97,19 @@ def try_temporary() -> str:
     found = f"{free:.0f} GB free at {tempfile.gettempdir()}"
     if free < LEAST_TEMPORARY_GB:
         raise Unfit(found)
+    return found
+
+
+def try_engines() -> str | Advice:
+    """What computes networks here, and which of them a run takes for what it was measured with."""
+    from flows.engine_choice import remembered_choices
+    from models.engine import ENGINES, is_installed
+
+    here = [engine for engine in ENGINES if is_installed(engine)]
+    chosen = [f"{one['bundle']} ({one['precision']}) by {one['engine']}" for one in remembered_choices()]
+    found = " and ".join(here) + (f"; measured: {', '.join(chosen)}" if chosen else "")
+    if "openvino" not in here:
+        return Advice(found, "Classifiers may be faster on CPUs with a second one: pip install 'histoloom[openvino]'")
     return found
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from models.card import Card, join_cards
+from models.engine import EngineName
 from models.shelf import list_bundles, read_card
 from pipeline.at_work import batches_at_work
 from pipeline.config import SlideConfig
@@ -23,6 +25,8 @@ class BundleLoader:
     precision: str
     blend: float = 0.0
     views: int = 1
+    engines: tuple[EngineName, ...] = ()
+    """One for each bundle; without, torch computes all."""
     hashes: tuple[str, ...] = ()
     """Of the weights: a process that lives on must not keep those that a folder held before."""
 
@@ -39,8 +43,9 @@ class BundleLoader:
                 )
         if len(self.bundles) == 1:
             (bundle,) = self.bundles
-            return load_predictor(bundle, self.device, self.precision, self.blend, self.views, batches_at_work)
-        return load_cascade(self.bundles, self.device, self.precision, self.blend, batches_at_work)
+            (engine,) = self.engines or ("torch",)
+            return load_predictor(bundle, self.device, self.precision, self.blend, self.views, batches_at_work, engine)
+        return load_cascade(self.bundles, self.device, self.precision, self.blend, batches_at_work, self.engines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,15 @@ class ChosenNetworks:
         """All of them, each once."""
         every = [*self.sr, *([self.nuclei] if self.nuclei else []), *self.classifiers]
         return tuple({card.sha256: card for card in every}.values())
+
+    @property
+    def engines(self) -> dict[str, EngineName]:
+        """What computes each network, by the name on its card."""
+        return {
+            read_card(bundle).name: engine
+            for loader in self.loaders.values()
+            for bundle, engine in zip(loader.bundles, loader.engines, strict=True)
+        }
 
     @property
     def sr_network(self) -> Network | None:
@@ -87,8 +101,18 @@ class ChosenNetworks:
         )
 
 
-def choose_networks(config: SlideConfig, factor: int) -> ChosenNetworks:
-    """Read the cards of the bundles that a slide needs, where it is `factor` times coarser than the target."""
+def torch_for_all(_: str) -> EngineName:
+    """For who asks which networks there are, and computes with none."""
+    return "torch"
+
+
+def choose_networks(
+    config: SlideConfig, factor: int, engine_of: Callable[[str], EngineName] = torch_for_all
+) -> ChosenNetworks:
+    """Read the cards of the bundles that a slide needs, where it is `factor` times coarser than the target.
+
+    `engine_of` says which engine computes a bundle (`flows.devices.engines`).
+    """
     loaders: dict[str, BundleLoader] = {}
 
     def take(role: str, task: str, *bundles: str) -> tuple[Card, ...]:
@@ -96,7 +120,9 @@ def choose_networks(config: SlideConfig, factor: int) -> ChosenNetworks:
         blend = config.sr_blend if task == "superresolution" else 0.0
         views = config.nuclei_views if task == "nuclei" else 1
         hashes = tuple(card.weights_hash(blend) for card in cards)
-        loaders[role] = BundleLoader(bundles, config.device, config.precision, blend, views, hashes)
+        chosen = {bundle: engine_of(bundle) for bundle in dict.fromkeys(bundles)}
+        engines = tuple(chosen[bundle] for bundle in bundles)
+        loaders[role] = BundleLoader(bundles, config.device, config.precision, blend, views, engines, hashes)
         return cards
 
     sr = _sr_bundles(config.sr, factor)

@@ -44,6 +44,7 @@ class Settings(BaseModel):
         default=None, description="auto, cpu or cuda[:N]. [auto]"
     )
     precision: Literal["auto", "fp32", "bf16"] | None = Field(default=None, description="[auto]")
+    engine: Literal["auto", "torch", "openvino"] | None = Field(default=None, description="[auto]")
     reader: Literal["auto", "openslide", "tiffslide"] | None = Field(default=None, description="[auto]")
     ngff: NgffVersion | None = Field(default=None, description="Version of OME-Zarr. [0.5]")
     core_px: Annotated[int, Field(ge=256, multiple_of=256)] | None = Field(

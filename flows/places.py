@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import glob
 import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 from flows.slide_names import is_slide_name
 from flows.status import slide_states
+from models.cache import own_cache
 from pipeline.errors import ConfigError, StoreError
 from pipeline.object_url import ObjectUrl, Place, parse_place
 from pipeline.slide import slide_name
@@ -86,19 +86,9 @@ def staging_at(folder: Path | None = None, slides_gib: float | None = None, fetc
         for another word than these two
     """
     named = os.environ.get("HISTOLOOM_STAGING")
-    chosen = folder or (Path(named) if named else _cache() / "histoloom")
+    chosen = folder or (Path(named) if named else own_cache())
     way = fetch or os.environ.get("HISTOLOOM_FETCH") or "whole"
     if way not in ("whole", "parts"):
         msg = f"slides can be fetched whole or in parts, not {way!r}"
         raise ConfigError(msg, "Give --fetch whole or --fetch parts (HISTOLOOM_FETCH likewise).")
     return Staging(chosen.expanduser().absolute(), 100.0 if slides_gib is None else slides_gib, way == "parts")
-
-
-def _cache() -> Path:
-    named = os.environ.get("XDG_CACHE_HOME")
-    if named:
-        return Path(named)
-    try:
-        return Path.home() / ".cache"
-    except RuntimeError:  # a container's user without a home
-        return Path(tempfile.gettempdir())

@@ -98,7 +98,9 @@ def computing(config: SlideConfig, networks: ChosenNetworks, workforce: Workforc
     if not networks.cards:
         return {"versions": versions}
     device, precision = device_and_precision(config, workforce)
-    return {"device": device.partition(":")[0], "precision": precision, "versions": versions}
+    engines = networks.engines
+    versions |= _versions(sorted(set(engines.values()) - set(versions)))
+    return {"device": device.partition(":")[0], "precision": precision, "engines": engines, "versions": versions}
 
 
 def question(plan: Mapping[str, Any]) -> dict[str, Any]:

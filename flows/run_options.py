@@ -75,6 +75,9 @@ class RunOptions:
     ] = None
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda[:N]. Default: auto.")] = None
     precision: Annotated[str | None, typer.Option(help="auto, fp32 or bf16. Default: auto.")] = None
+    engine: Annotated[
+        str | None, typer.Option(help="What classifies: torch, openvino, or auto, the faster. Default: auto.")
+    ] = None
     workers: Annotated[
         int | None, typer.Option(min=0, help="Processes; 1: the threads of this one; 0: one thread. Default: 1.")
     ] = None

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows.devices import device_and_precision
+from flows.devices import device_and_precision, engines
 from flows.loading import loading_ahead
-from flows.networks import choose_networks
+from flows.networks import choose_networks, torch_for_all
 from flows.places import staging_at
 from flows.progress import Progress
 from flows.provenance import BATCHES, computing, describe_run, environment, question, slide_plan
@@ -27,6 +27,7 @@ from pipeline.staging import Staging
 
 if TYPE_CHECKING:
     from flows.networks import ChosenNetworks
+    from models.engine import EngineName
     from pipeline.batch import BatchDone
     from pipeline.qc_thumbnail import Glance
     from pipeline.recipe import Recipe
@@ -152,7 +153,7 @@ def _process(task: SlideTask, file: SlideFile, workers: Workers, progress: Progr
     config, output = task.config, task.output
     with open_slide(file.path, mpp=config.mpp, reader=config.reader) as slide, ThreadPoolExecutor(1) as beside:
         hashing = beside.submit(file.identity)  # of a large slide it takes as long as looking it over
-        laid = lay(slide, output.name, config)
+        laid = lay(slide, output.name, config, engines(config, workers.workforce))
         networks, recipe, tissue = laid.networks, laid.recipe, laid.tissue
         recipe.refuse_what_cannot_be_fed()
         ahead, machine = look_ahead(recipe, tissue, networks, config, workers.workforce)
@@ -174,7 +175,7 @@ def _process(task: SlideTask, file: SlideFile, workers: Workers, progress: Progr
         findings = _weave(recipe, runner, laid.seen, config.qc)
     run |= findings | {
         "tissue": _tissue_facts(runner.workspace.tissue),
-        "devices": _devices(recipe, config, workers.workforce),
+        "devices": _devices(networks, config, workers.workforce),
     }
     return _finish(output, run, runner)
 
@@ -192,8 +193,11 @@ class Laid:
     """What quality control measures from."""
 
 
-def lay(slide: Slide, name: str, config: SlideConfig) -> Laid:
-    """Look at an open slide, choose its networks, lay its stages; nothing is written."""
+def lay(slide: Slide, name: str, config: SlideConfig, engine_of: Callable[[str], EngineName] = torch_for_all) -> Laid:
+    """Look at an open slide, choose its networks, lay its stages; nothing is written.
+
+    `engine_of` says what computes a bundle (`flows.devices.engines`).
+    """
     from pipeline.recipe import Recipe
     from pipeline.resolution import choose_factor
     from pipeline.slide import base_source
@@ -202,7 +206,7 @@ def lay(slide: Slide, name: str, config: SlideConfig) -> Laid:
     tissue, seen = _look(slide, config)  # first of all: a slide without pixels to read has no other fault
     level0, path = slide.info.frame, slide.info.path
     factor = 1 if config.sr == "none" else choose_factor(level0.mpp, config.target_mpp)
-    networks = choose_networks(config, factor)
+    networks = choose_networks(config, factor, engine_of)
     base_mpp = _base_mpp(level0.mpp, factor, config, networks)
     ref = SlideRef(path, config.mpp, config.reader, base_mpp, file_stamp(path))
     recipe = Recipe(
@@ -289,12 +293,14 @@ def _tissue_facts(tissue: TissueMask) -> dict[str, float]:
     return {"area_mm2": tissue.area_um2 / 1e6, "share": tissue.share(tissue.frame.box, tissue.frame)}
 
 
-def _devices(recipe: Recipe, config: SlideConfig, workforce: Workforce) -> dict[str, dict[str, str]]:
-    """Where each network ran, and how exactly it computed."""
-    if not recipe.networks:
+def _devices(networks: ChosenNetworks, config: SlideConfig, workforce: Workforce) -> dict[str, dict[str, str]]:
+    """Where each network ran, what computed it, and how exactly."""
+    if not networks.loaders:
         return {}
     device, precision = device_and_precision(config, workforce)
-    return {network.name: {"device": device, "precision": precision} for network in recipe.networks}
+    return {
+        name: {"device": device, "precision": precision, "engine": engine} for name, engine in networks.engines.items()
+    }
 
 
 def _finish(output: SlideOutput, run: dict[str, Any], runner: StageRunner) -> Mapping[str, Any]:

@@ -23,12 +23,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.bundle import load_network
+from models.cache import own_cache
 from models.card import Card, join_cards
 from models.cores import Cores, Sharing
 from models.device import Precision, choose_device, choose_precision, resolve_device
+from models.engine import Engine, EngineName, require
+from models.engine_openvino import OpenVinoEngine
+from models.engine_torch import TorchEngine
 from models.errors import BundleError, DeviceError
-from models.fold import fold
-from models.fuse import fuse
 from models.gate import COMPUTING
 from models.nuclei_channels import count_classes
 from models.shelf import read_card
@@ -51,6 +53,7 @@ class Predictor:
         precision: Precision,
         views: int = 1,
         sharing: Sharing | None = None,
+        engine: Engine | None = None,
     ) -> None:
         if views not in MIRRORED or (views > 1 and card.task != "nuclei"):
             cure = f"Nuclei networks look at {', '.join(map(str, MIRRORED))} views, others at one."
@@ -62,20 +65,22 @@ class Predictor:
         self.device = str(device)
         self.precision: Precision = precision
         self._views = views
-        dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-        folded = fold(network).to(device, dtype)
-        folded.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in torch's own types
-        self._network = fuse(folded) if device.type == "cpu" else folded
+        self._at_once = 1 if card.task != "classification" else _classified_at_once(device)
+        chosen = engine or TorchEngine()
+        self.engine: EngineName = chosen.name
+        self._compute = chosen.prepare(network, card, device, precision, self._at_once)
         self._device = device
-        if device.type == "cuda":
-            _fix_kernels()
         self._mean, self._std = (
             torch.tensor(values, device=device).view(1, 3, 1, 1)
             for values in (card.normalisation.mean, card.normalisation.std)
         )
         self._turn: AbstractContextManager[object] = threading.Lock() if device.type == "cuda" else nullcontext()
         self._cores = Cores(sharing) if sharing and device.type == "cpu" else None
-        self._at_once = 1 if card.task != "classification" else _classified_at_once(device)
+
+    @property
+    def at_once(self) -> int:
+        """How many tiles or patches go through the network together."""
+        return self._at_once
 
     @property
     def scale(self) -> int:
@@ -138,12 +143,12 @@ class Predictor:
             channels = self.card.classes or ()
             answers = average_views(partial(self._answer, count_classes(channels)), image, self._views, channels)
             return answers[:count] if self.card.task == "classification" else answers[:count, :height, :width]
-        output: Tensor = self._network(image)[:count, :, : height * self.scale, : width * self.scale]
+        output: Tensor = self._compute(image)[:count, :, : height * self.scale, : width * self.scale]
         eight_bits = output.clamp(0, 1).mul_(255).round_().to(torch.uint8)
         return cast(NDArray[np.uint8], eight_bits.permute(0, 2, 3, 1).cpu().numpy())
 
     def _answer(self, classes: int, image: Tensor) -> NDArray[np.float32]:
-        return _probabilities(self._network(image), classes)
+        return _probabilities(self._compute(image), classes)
 
     def _halve(self, tiles: NDArray[np.uint8]) -> None:
         """Go on with half as many tiles at once after the device's memory ran out."""
@@ -214,6 +219,7 @@ def load_predictor(
     blend: float = 0.0,
     views: int = 1,
     sharing: Sharing | None = None,
+    engine: str = "torch",
 ) -> Predictor:
     """Return a bundle's network, ready on a device. What travels to workers is `functools.partial` of this.
 
@@ -231,17 +237,21 @@ def load_predictor(
         Mirrored views of each tile that a nuclei network answers from: 1, 2 or 4 (`models.views`).
     sharing
         Where several threads call it: says how many share the cores just now. Else a call takes what torch gives it.
+    engine
+        `torch`, or `openvino` on a CPU where it is installed.
 
     Raises
     ------
     BundleError
-        if card or weights are not what they claim to be.
+        if card or weights are not what they claim to be, or the engine cannot compute this network.
     DeviceError
-        if there is no such device.
+        if there is no such device or engine.
     """
     place = choose_device(device)
+    computing = _engine(engine, place, read_card(bundle).weights_hash(blend), side_by_side=sharing is not None)
     network = load_network(bundle, blend)
-    return Predictor(read_card(bundle), network, place, choose_precision(precision, str(place)), views, sharing)
+    exactly = choose_precision(precision, str(place))
+    return Predictor(read_card(bundle), network, place, exactly, views, sharing, computing)
 
 
 def load_cascade(
@@ -250,19 +260,25 @@ def load_cascade(
     precision: str = "auto",
     blend: float = 0.0,
     sharing: Sharing | None = None,
+    engines: Sequence[str] = (),
 ) -> Cascade:
-    """Return several super-resolution networks, one behind the other; the same bundle may come twice."""
+    """Return several super-resolution networks, one behind the other; the same bundle may come twice.
+
+    `engines` names one for each, as `load_predictor` has it; without, torch computes all.
+    """
+    wanted = dict(zip(bundles, engines or ["torch"] * len(bundles), strict=True))
     loaded = {
-        bundle: load_predictor(bundle, device, precision, blend, sharing=sharing) for bundle in dict.fromkeys(bundles)
+        bundle: load_predictor(bundle, device, precision, blend, sharing=sharing, engine=engine)
+        for bundle, engine in wanted.items()
     }
     return Cascade([loaded[bundle] for bundle in bundles])
 
 
-def _fix_kernels() -> None:
-    """Let cuDNN take the same kernels each time, and keep fp32 from being rounded to TF32; for the whole process."""
-    torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.deterministic = True
-    torch.backends.cudnn.allow_tf32 = False
+def _engine(name: str, device: torch.device, weights: str, *, side_by_side: bool) -> Engine:
+    """What an engine needs to know of networks with these weights."""
+    if require(name, str(device)) == "torch":
+        return TorchEngine()
+    return OpenVinoEngine(own_cache() / "openvino" / weights.replace("*", "x"), side_by_side)
 
 
 def _classified_at_once(device: torch.device) -> int:

@@ -19,8 +19,10 @@ _FAR_TOO_LARGE = 1e300
 
 ReaderName = Literal["auto", "openslide", "tiffslide"]
 Precision = Literal["auto", "fp32", "bf16"]
+EngineName = Literal["auto", "torch", "openvino"]
 QcMode = Literal["flag", "mask", "off"]
 _CHOICES: Mapping[str, tuple[Any, ...]] = {
+    "engine": get_args(EngineName),
     "precision": get_args(Precision),
     "qc": get_args(QcMode),
     "reader": get_args(ReaderName),
@@ -62,6 +64,8 @@ class SlideConfig:
     """`auto`, `cpu` or `cuda[:N]`."""
     precision: Precision = "auto"
     """`fp32`, `bf16`, or `auto`: bf16 where the device computes it natively, fp32 elsewhere."""
+    engine: EngineName = "auto"
+    """What computes classifiers: `torch`, `openvino` (on CPUs), or `auto`: the faster one, as it was measured here."""
     reader: ReaderName = "auto"
     """`openslide`, `tiffslide`, or `auto`: the first that opens the file."""
     ngff: NgffVersion = "0.5"

@@ -37,7 +37,7 @@ def networks(record: Record) -> list[NetworkUsed]:
                 name,
                 entry.text("task", limit=40),
                 f"{mpp:g} µm/px" if mpp is not None else "",
-                ", ".join(filter(None, (device.text("device", limit=40), device.text("precision", limit=20)))),
+                ", ".join(filter(None, (device.text(what, limit=40) for what in ("device", "precision", "engine")))),
                 hashes.get(name) or entry.text("sha256", limit=200),
                 entry.text("licence"),
                 entry.text("limits", limit=600),

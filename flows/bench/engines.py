@@ -1,13 +1,14 @@
-"""What can compute a network, as the bench sees it. An engine more is a class more in `ENGINES`."""
+"""Where each engine computes, as the bench asks them all."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from models.card import Card
+    from models.engine import EngineName
     from models.predict import Precision
-    from pipeline.workspace import Predictor
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,42 +28,23 @@ class Place:
         return f"{self.device} {self.precision}"
 
 
-class Engine(Protocol):
-    """Loads bundles."""
+def places_of(engine: EngineName) -> list[Place]:
+    """Every device here with every precision that it computes natively; none where the engine is not installed."""
+    from models.device import count_cuda_devices
+    from models.engine import is_installed
+    from models.predict import resolve_device
 
-    name: str
-
-    def places(self) -> list[Place]:
-        """Every device here with every precision that it computes natively; none where the engine is not installed."""
-        ...
-
-    def load(self, bundle: str, place: Place) -> Predictor:
-        """A bundle's network, ready there: numpy in, numpy out, returning when it is through."""
-        ...
-
-
-class TorchEngine:
-    """What computes everything today."""
-
-    name = "torch"
-
-    def places(self) -> list[Place]:
-        """The CPU and every GPU."""
-        from models.device import count_cuda_devices
-        from models.predict import resolve_device
-
-        found = []
-        for device in ("cpu", *(f"cuda:{number}" for number in range(count_cuda_devices()))):
-            found.append(Place(device, "fp32"))
-            if resolve_device(device)[1] == "bf16":
-                found.append(Place(device, "bf16"))
-        return found
-
-    def load(self, bundle: str, place: Place) -> Predictor:
-        """See `models.predict.load_predictor`."""
-        from models.predict import load_predictor
-
-        return load_predictor(bundle, place.device, place.precision)
+    if not is_installed(engine):
+        return []
+    gpus = [f"cuda:{number}" for number in range(count_cuda_devices())] if engine == "torch" else []
+    found = []
+    for device in ("cpu", *gpus):
+        found.append(Place(device, "fp32"))
+        if resolve_device(device)[1] == "bf16":
+            found.append(Place(device, "bf16"))
+    return found
 
 
-ENGINES: tuple[Engine, ...] = (TorchEngine(),)
+def computes(engine: EngineName, card: Card) -> bool:
+    """Whether an engine takes on such a network."""
+    return engine == "torch" or card.field_px is not None

@@ -8,12 +8,13 @@ from functools import cache, partial
 from statistics import median
 from typing import TYPE_CHECKING
 
-from flows.bench.engines import ENGINES, Engine, Place
+from flows.bench.engines import Place, computes, places_of
 from flows.bench.measurement import Measurement, Trial, rates, seconds_of
 from flows.bench.subject import Subject
 
 if TYPE_CHECKING:
     from models.card import Card
+    from models.engine import EngineName
 
 SHARE = "share of product"
 
@@ -23,15 +24,16 @@ _TILES_AT_ONCE_CUDA = 8
 
 def trials(subject: Subject) -> Iterator[Trial]:
     """The product of matrices on each device, then the networks."""
+    from models.engine import ENGINES
     from models.shelf import list_bundles
 
-    places = dict.fromkeys(place for engine in ENGINES for place in engine.places())
+    places = dict.fromkeys(place for engine in ENGINES for place in places_of(engine))
     products = {place: cache(partial(_product, subject, place)) for place in places}
     for place, product in products.items():
         yield Trial("device", (_product_name(subject, place),), partial(_alone, product))
     for card in list_bundles():
-        for engine in ENGINES:
-            for place in engine.places():
+        for engine in (engine for engine in ENGINES if computes(engine, card)):
+            for place in places_of(engine):
                 work = _Work.of(card, place, subject)
                 name = f"{card.name} {work.side_px} px, {place}"
                 yield Trial(_GROUP, (name,), partial(work.measure, engine, products[place], name))
@@ -78,11 +80,13 @@ class _Work:
         sides = subject.sizes.dense_cuda_px if place.is_cuda else subject.sizes.dense_cpu_px
         return cls(card, place, sides[card.task], _TILES_AT_ONCE_CUDA if place.is_cuda else 1, subject.repeat)
 
-    def measure(self, engine: Engine, product: Callable[[], Measurement], name: str) -> list[Measurement]:
+    def measure(self, engine: EngineName, product: Callable[[], Measurement], name: str) -> list[Measurement]:
         """Pixels in, pixels or probabilities out."""
         import numpy as np
 
-        predict = engine.load(self.card.name, self.place)
+        from models.predict import load_predictor
+
+        predict = load_predictor(self.card.name, self.place.device, self.place.precision, engine=engine)
         shape = (self.tiles, self.side_px, self.side_px, 3)
         pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
         took = [seconds / self.tiles for seconds in seconds_of(lambda: predict(pixels), self.repeat)]
@@ -98,7 +102,7 @@ class _Work:
             else ""
         )
         milliseconds = tuple(1000 * seconds for seconds in took)
-        return [Measurement(_GROUP, name, "ms/tile", "lower", milliseconds, note, engine.name, figures)]
+        return [Measurement(_GROUP, name, "ms/tile", "lower", milliseconds, note, engine, figures)]
 
     def _multiply_adds(self) -> int:
         """Of one tile, counted on a network without memory."""

@@ -86,7 +86,9 @@ def _measure(subject: Subject, names: Sequence[str]) -> list[Measurement]:
 def _told(subject: Subject, run: Run) -> str:
     which = subject.run_slide.name if subject.slide else "a synthetic slide"
     level0 = run.facts["resolution"]["level0"]
-    computed = ", ".join(f"{name} on {at['device']} {at['precision']}" for name, at in run.facts["devices"].items())
+    computed = ", ".join(
+        f"{name} on {at['device']} {at['precision']} by {at['engine']}" for name, at in run.facts["devices"].items()
+    )
     size = f"{level0['width']:,} x {level0['height']:,} px at {level0['mpp']:g} um"
     return f"{which}, {size}, {run.facts['tissue']['share']:.0%} tissue; {computed}"
 
@@ -128,13 +130,16 @@ def _bare(slide: Path, run: Run, precision: Precision) -> dict[str, float]:
     Tiles are read from the finished store, by the stages that the run laid; reading them is not counted, nor are
     loading the network and its first calls.
     """
+    from flows.devices import engines
     from flows.slide import lay
     from pipeline.config import SlideConfig
+    from pipeline.schedule import Workforce
     from pipeline.slide import open_slide
     from pipeline.store import SlideStore
 
     with open_slide(slide) as opened:
-        laid = lay(opened, run.folder.name, SlideConfig(precision=precision))  # a run without other options
+        config = SlideConfig(precision=precision)  # a run without other options
+        laid = lay(opened, run.folder.name, config, engines(config, Workforce()))
     store = SlideStore(run.folder / f"{run.folder.name}.ome.zarr")
     recipe, bare = laid.recipe, {}
     if recipe.super_resolve:

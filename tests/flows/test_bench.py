@@ -9,11 +9,12 @@ import pytest
 
 from flows.bench import whole_run
 from flows.bench.course import Wanted, chosen, measure
-from flows.bench.engines import ENGINES
+from flows.bench.engines import computes, places_of
 from flows.bench.measurement import Measurement, Trial, rates, seconds_of
 from flows.bench.networks import SHARE
 from flows.bench.subject import QUICK, Subject, at_once, subject
-from models.shelf import shipped_names
+from models.engine import ENGINES
+from models.shelf import list_bundles
 from pipeline.errors import ConfigError, SlideError, UnreadableSlide
 from pipeline.geometry import Frame
 from pipeline.readers import OpenSlideReader
@@ -60,11 +61,11 @@ def test_every_reader_reads_boxes_that_the_slide_has_room_for(tiny: Subject, par
 def test_every_shipped_network_is_held_against_the_device(parts: list[Measurement]) -> None:
     rows = [row for row in parts if row.group == "networks"]
     for engine in ENGINES:
-        assert engine.places()
-        for place in engine.places():
-            measured = [row.name.split()[0] for row in rows if row.name.endswith(str(place))]
-            assert measured == shipped_names()
-    assert {row.engine for row in rows} == {engine.name for engine in ENGINES}
+        assert places_of(engine)
+        for place in places_of(engine):
+            measured = [row.name.split()[0] for row in rows if row.engine == engine and row.name.endswith(str(place))]
+            assert measured == [card.name for card in list_bundles() if computes(engine, card)]
+    assert {row.engine for row in rows} == set(ENGINES)
     assert all(row.figures[SHARE] > 0 and row.figures["megapixels/s"] > 0 for row in rows)
 
 

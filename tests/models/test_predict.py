@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -284,7 +285,7 @@ def test_a_precision_that_is_none_is_refused() -> None:
 class Greedy(nn.Module):
     """A network whose device runs out of memory beyond so many patches."""
 
-    def __init__(self, inner: nn.Module, fits: int) -> None:
+    def __init__(self, inner: Callable[[Tensor], Tensor], fits: int) -> None:
         super().__init__()
         self.inner = inner
         self.fits = fits
@@ -300,8 +301,8 @@ class Greedy(nn.Module):
 
 def greedy(of: Card, fits: int) -> tuple[Predictor, Greedy]:
     compute = predictor(of)
-    compute._network = Greedy(compute._network, fits)
-    return compute, compute._network
+    compute._compute = Greedy(compute._compute, fits)
+    return compute, compute._compute
 
 
 def test_when_memory_runs_out_half_as_many_patches_go_at_once_from_then_on() -> None:
