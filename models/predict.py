@@ -5,17 +5,15 @@
 
 The same tile gives the same bytes whatever other tiles come with it: dense networks see one tile at a time, classifiers
 always see batches of one size, the last one filled up. Several threads may call one predictor: on a CPU they compute at
-the same time, each with its share of the cores; a GPU computes for one at a time.
+the same time, each with its share of the cores; on a GPU two passes take turns with copies (`models.lanes`).
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
@@ -32,6 +30,7 @@ from models.engine_openvino import OpenVinoEngine
 from models.engine_torch import TorchEngine
 from models.errors import BundleError, DeviceError
 from models.gate import COMPUTING
+from models.lanes import CpuPasses, CudaPasses, download
 from models.nuclei_channels import count_classes
 from models.shelf import read_card
 from models.views import MIRRORED, average_views
@@ -69,12 +68,11 @@ class Predictor:
         chosen = engine or TorchEngine()
         self.engine: EngineName = chosen.name
         self._compute = chosen.prepare(network, card, device, precision, self._at_once)
-        self._device = device
         self._mean, self._std = (
             torch.tensor(values, device=device).view(1, 3, 1, 1)
             for values in (card.normalisation.mean, card.normalisation.std)
         )
-        self._turn: AbstractContextManager[object] = threading.Lock() if device.type == "cuda" else nullcontext()
+        self._passes = CudaPasses(device) if device.type == "cuda" else CpuPasses()
         self._cores = Cores(sharing) if sharing and device.type == "cpu" else None
 
     @property
@@ -114,30 +112,32 @@ class Predictor:
         self._check(tiles)
         results = np.empty(self._result_shape(tiles), np.uint8 if self.card.scale else np.float32)
         start = 0
-        with self._turn, COMPUTING.passing(), torch.inference_mode():
+        with COMPUTING.passing(), torch.inference_mode():
             while start < len(tiles):
                 if self._cores:  # of a stage's last batches some end earlier than others
                     self._cores.take()
-                chunk = tiles[start : start + self._at_once]
-                output = self._attempt(chunk)
+                at_once = self._at_once
+                chunk = tiles[start : start + at_once]
+                output = self._attempt(chunk, at_once)
                 if output is None:
-                    self._halve(tiles)
+                    self._halve(tiles, at_once)
                 else:
                     results[start : start + len(chunk)] = output
                     start += len(chunk)
         return results
 
-    def _attempt(self, chunk: NDArray[np.uint8]) -> NDArray[np.uint8] | NDArray[np.float32] | None:
+    def _attempt(self, chunk: NDArray[np.uint8], at_once: int) -> NDArray[np.uint8] | NDArray[np.float32] | None:
         """Return the output, or None if memory ran out; by then the error no longer holds what it ran out over."""
-        try:
-            return self._predict(chunk)
-        except torch.OutOfMemoryError:
-            return None
+        ways = [self._passes.one, self._passes.alone] if isinstance(self._passes, CudaPasses) else [self._passes.one]
+        for way in ways:
+            with suppress(torch.OutOfMemoryError), way():
+                return self._predict(chunk, at_once)
+        return None
 
-    def _predict(self, chunk: NDArray[np.uint8]) -> NDArray[np.uint8] | NDArray[np.float32]:
+    def _predict(self, chunk: NDArray[np.uint8], at_once: int) -> NDArray[np.uint8] | NDArray[np.float32]:
         count, height, width = chunk.shape[:3]
-        filled = [(0, self._at_once - count)] + [(0, -side % self.stride_px) for side in (height, width)] + [(0, 0)]
-        pixels = torch.from_numpy(np.pad(chunk, filled, mode="edge")).to(self._device).permute(0, 3, 1, 2)
+        filled = [(0, at_once - count)] + [(0, -side % self.stride_px) for side in (height, width)] + [(0, 0)]
+        pixels = self._passes.upload(np.pad(chunk, filled, mode="edge")).permute(0, 3, 1, 2)
         image = pixels.float().div_(255).sub_(self._mean).div_(self._std)
         if self.card.task != "superresolution":
             channels = self.card.classes or ()
@@ -145,19 +145,18 @@ class Predictor:
             return answers[:count] if self.card.task == "classification" else answers[:count, :height, :width]
         output: Tensor = self._compute(image)[:count, :, : height * self.scale, : width * self.scale]
         eight_bits = output.clamp(0, 1).mul_(255).round_().to(torch.uint8)
-        return cast(NDArray[np.uint8], eight_bits.permute(0, 2, 3, 1).cpu().numpy())
+        return download(eight_bits.permute(0, 2, 3, 1))
 
     def _answer(self, classes: int, image: Tensor) -> NDArray[np.float32]:
         return _probabilities(self._compute(image), classes)
 
-    def _halve(self, tiles: NDArray[np.uint8]) -> None:
-        """Go on with half as many tiles at once after the device's memory ran out."""
-        if self._at_once == 1:
+    def _halve(self, tiles: NDArray[np.uint8], at_once: int) -> None:
+        """Go on with half as many tiles at once after the device's memory ran out over `at_once`."""
+        if at_once == 1:
             height, width = tiles.shape[1:3]
             what = f"a tile of {height} x {width} px does not fit the memory of {self.device}"
             raise DeviceError.about(self.card.name, what, "Take smaller tiles (--core-px), or --device cpu.")
-        self._at_once //= 2
-        torch.cuda.empty_cache()
+        self._at_once = min(self._at_once, at_once // 2)  # another thread may have been here
 
     def _check(self, tiles: NDArray[np.uint8]) -> None:
         field = self.card.field_px
@@ -286,14 +285,16 @@ def _classified_at_once(device: torch.device) -> int:
 
 
 def _probabilities(output: Tensor, classes: int) -> NDArray[np.float32]:
-    """Map (n, k, ...) to (n, ..., k) in fp32: the first `classes` channels to probabilities, others as they are.
-
-    In numpy, on one thread: torch shares the work out, and at the seams between threads its exponential rounds
-    differently, so that the bytes would depend on their number.
-    """
-    channels: NDArray[np.float32] = output.movedim(1, 0).float().contiguous().cpu().numpy()
-    planes = channels[:classes]
+    """Map (n, k, ...) to (n, ..., k) in fp32: the first `classes` channels to probabilities, others as they are."""
+    channels = output.movedim(1, 0).float().contiguous()
+    if channels.is_cuda:
+        channels[:classes] = channels[:classes].softmax(0)
+        return np.moveaxis(download(channels), 0, -1)
+    # In numpy, on one thread: torch shares the work out, and at the seams between threads its exponential rounds
+    # differently, so that the bytes would depend on their number.
+    array: NDArray[np.float32] = channels.numpy()
+    planes = array[:classes]
     planes -= planes.max(0)
     np.exp(planes, out=planes)
     planes /= planes.sum(0)
-    return np.moveaxis(channels, 0, -1)
+    return np.moveaxis(array, 0, -1)

@@ -45,6 +45,8 @@ _INSPECT, _JUDGE, _GLANCE = 48, 190, 80
 _BLOCK = 3
 # A CUDA context with its libraries, and what the allocator keeps beside live tensors.
 _CUDA_BYTES, _CUDA_OVERHEAD = 600 * 2**20, 1.3
+_CUDA_PASSES = 2
+"""At the same time, on one GPU: while one computes, the other's pixels travel."""
 
 # Megapixels a second and core, of stages that run no network.
 _PLAIN_MP_S = 8.0
@@ -126,7 +128,9 @@ def estimate(recipe: Recipe, tissue: TissueMask, needs: Mapping[str, NetworkNeed
         disk_bytes=int(_disk(recipe, tissue)),
         process_bytes=int(process),
         batch_bytes=int(max(_batches(recipe)) + (0 if machine.cuda else _PASS_OVERHEAD * on_device)),
-        vram_bytes=int(_CUDA_BYTES + weights + _CUDA_OVERHEAD * on_device) if machine.cuda and networks else 0,
+        vram_bytes=int(_CUDA_BYTES + weights + _CUDA_OVERHEAD * _CUDA_PASSES * on_device)
+        if machine.cuda and networks
+        else 0,
         seconds=_seconds(recipe, tissue, needs, machine),
         alone_bytes=_alone(recipe, tissue),
     )
