@@ -164,12 +164,8 @@ class SlideStore:
 
     def pyramid(self, group: str) -> Pyramid:
         """The frames of the image in `group`, read from its metadata."""
-        multiscales = self._metadata(group)["multiscales"][0]
-        frames = []
-        for dataset in multiscales["datasets"]:
-            array = zarr.open_array(self._source, path=_join(group, dataset["path"]), mode="r")
-            frames.append(_frame(array, dataset["coordinateTransformations"]))
-        return Pyramid(tuple(frames))
+        datasets = self._metadata(group)["multiscales"][0]["datasets"]
+        return Pyramid(tuple(self.layer(_join(group, dataset["path"])).frame for dataset in datasets))
 
     def classes(self, group: str) -> list[str]:
         """The names of the channels of an image or heat map."""
