@@ -1,6 +1,7 @@
 """What later stages and the last page need, loaded while the first stages read the slide.
 
-torch, a network and matplotlib take seconds to load, on one core. In a run on the threads of one process they are there
+torch, a network, matplotlib and what numba has compiled take seconds to load, on one core; on a machine where it has not
+yet, compiling takes some more. In a run on the threads of one process they are there
 when they are wanted, or nearly so; worker processes load for themselves what they need.
 """
 
@@ -12,6 +13,8 @@ from importlib import import_module
 from threading import Thread
 from typing import TYPE_CHECKING
 
+from pipeline.compiled import load_kernels
+
 if TYPE_CHECKING:
     from pipeline.stage import Network
 
@@ -19,13 +22,15 @@ _PAGES = "pipeline.preview", "pipeline.report"
 
 
 @contextmanager
-def loading_ahead(networks: Sequence[Network]) -> Iterator[None]:
-    """Beside the block, load the first of the networks, then what draws pages; other networks load in a moment then.
+def loading_ahead(networks: Sequence[Network], nuclei: bool = False) -> Iterator[None]:
+    """Beside the block, load the first of the networks, then the kernels of nuclei where they are wanted, then pages.
+
+    Other networks load in a moment then.
 
     A block that fails waits for it: Python must not end while a library is half loaded. One that is told to stop does
     not.
     """
-    thread = Thread(target=_load, args=(networks,), name="loading-ahead", daemon=True)
+    thread = Thread(target=_load, args=(networks, nuclei), name="loading-ahead", daemon=True)
     thread.start()
     try:
         yield
@@ -35,13 +40,17 @@ def loading_ahead(networks: Sequence[Network]) -> Iterator[None]:
     thread.join()
 
 
-def _load(networks: Sequence[Network]) -> None:
+def _load(networks: Sequence[Network], nuclei: bool) -> None:
     """Whatever is wrong is found again, and told of, by who needs it."""
     from pipeline.workspace import predictor
 
     for network in networks[:1]:
         with suppress(Exception):
             predictor(network.load)
+    if nuclei:
+        with suppress(Exception):
+            import_module("pipeline.nuclei")
+            load_kernels()
     for module in _PAGES:
         with suppress(Exception):
             import_module(module)

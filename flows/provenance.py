@@ -35,7 +35,8 @@ NUMERICS = 7
 BATCHES = 3
 
 _PACKAGES = (
-    "histoloom", "torch", "numpy", "zarr", "zarrs", "dask", "scikit-image", "shapely", "tiffslide", "openslide-python",
+    "histoloom", "torch", "numpy", "numba", "zarr", "zarrs", "dask", "scikit-image", "shapely", "tiffslide",
+    "openslide-python",
 )  # fmt: skip
 
 _ARITHMETIC = (

@@ -1,7 +1,7 @@
 """From class probabilities to instances, as users get them: `pipeline.nuclei_instances`, callable and for a card.
 
 What a training or an evaluation measures is what a run does with the same network. The module needs numpy, scipy and
-scikit-image alone, so that a machine that only trains has it, too.
+numba alone, so that a machine that only trains has it, too.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ _OWN = ("pipeline", "models", "flows")
 
 # Whatever decodes, computes or encodes pixels and rows, or carries them to a worker.
 _PACKAGES = (
-    "numpy", "scipy", "scikit-image", "shapely", "pyarrow", "pillow", "torch", "zarr", "zarrs", "numcodecs",
-    "tiffslide", "tifffile", "imagecodecs", "openslide-python", "dask", "distributed", "cloudpickle",
+    "numpy", "scipy", "numba", "scikit-image", "shapely", "pyarrow", "pillow", "torch", "zarr", "zarrs",
+    "numcodecs", "tiffslide", "tifffile", "imagecodecs", "openslide-python", "dask", "distributed", "cloudpickle",
 )  # fmt: skip
 
 

@@ -7,8 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.nuclei_enclosed import at_border
-from pipeline.nuclei_runs import Labels, Runs, areas_of, find_contacts, find_runs, unite
+from pipeline.runs import Labels, Runs, areas_of, at_border, find_contacts, find_runs, unite
 
 Mask = NDArray[np.bool_]
 

@@ -12,7 +12,7 @@ from pipeline.geometry import Box, Frame
 from pipeline.grid import Tile
 from pipeline.nuclei_instances import NucleiParameters, nucleus_probability, segment
 from pipeline.nuclei_measure import Seen, measure
-from pipeline.nuclei_runs import Labels
+from pipeline.nuclei_regions import Labels
 
 Keep = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.bool_]]
 

@@ -1,35 +1,59 @@
-"""What lies inside something else: holes, and regions within regions, told from runs and their contacts."""
+"""What lies inside something else: holes, and regions within regions."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
-from pipeline.nuclei_runs import Contacts, Indices, Labels, Runs, boxes_of, find_contacts, find_runs, renumbered, unite
+from pipeline.compiled import compiled
+from pipeline.nuclei_regions import Indices, Labels, Mask, extents_of, renumbered
 
 _EIGHT = np.ones((3, 3), bool)
 
 
-def without_pinholes(mask: Runs, contacts: Contacts, max_hole_px: int) -> NDArray[np.bool_]:
-    """(runs): a mask with its holes (8-connected background) that span max_hole_px or less along y and x.
+def without_pinholes(mask: Mask, max_hole_px: int) -> Mask:
+    """A mask (y, x) with its holes (8-connected background) filled that span max_hole_px or less along y and x.
 
     What touches the image's border is no hole.
     """
-    holes = unite(~mask.value, contacts.sides, contacts.corners)
-    count = int(holes.max(initial=0))
-    small = boxes_of(mask, holes, count).side_px <= max_hole_px
-    small[holes[at_border(mask)]] = False
-    small[0] = False
-    filled: NDArray[np.bool_] = mask.value | small[holes]
+    filled = mask.copy(order="C")
+    _fill_pinholes(filled, max_hole_px)
     return filled
 
 
-def at_border(runs: Runs) -> NDArray[np.bool_]:
-    """(runs): whether each has a pixel at the image's border."""
-    (height, width), (y, x) = runs.shape, np.divmod(runs.start, runs.shape[1])
-    reaches: NDArray[np.bool_] = (y == 0) | (y == height - 1) | (x == 0) | (x + runs.length == width)
-    return reaches
+@compiled("void(boolean[:, ::1], int64)")
+def _fill_pinholes(mask: Mask, max_hole_px: int) -> None:
+    """Flood whatever may be a hole until it is too long for one, or has no more pixels."""
+    height, width = mask.shape
+    flooded_from = np.zeros((height, width), np.int32)
+    to_do = np.empty(((2 * max_hole_px + 3) * (max_hole_px + 3), 2), np.int32)
+    flood = 0
+    for y in range(1, height - 1):
+        for x in range(1, width - 1):
+            if mask[y, x] or not (mask[y, x - 1] and mask[y - 1, x - 1] and mask[y - 1, x] and mask[y - 1, x + 1]):
+                continue  # not the first pixel of a hole
+            flood += 1
+            flooded_from[y, x] = flood
+            to_do[0, 0], to_do[0, 1] = y, x
+            waiting, left, right, is_hole = 1, x, x, max_hole_px > 0
+            while waiting and is_hole:
+                waiting -= 1
+                from_y, from_x = to_do[waiting, 0], to_do[waiting, 1]
+                for to_y in range(from_y - 1, from_y + 2):
+                    for to_x in range(from_x - 1, from_x + 2):
+                        if mask[to_y, to_x] or flooded_from[to_y, to_x] == flood:
+                            continue
+                        flooded_from[to_y, to_x] = flood
+                        to_do[waiting, 0], to_do[waiting, 1] = to_y, to_x
+                        waiting += 1
+                        left, right = min(left, to_x), max(right, to_x)
+                        # A hole that goes on above its supposed first pixel would have been filled from there.
+                        is_hole &= y <= to_y < min(y + max_hole_px, height - 1)
+                is_hole &= left > 0 and right < width - 1 and right - left < max_hole_px
+            if is_hole:
+                for to_y in range(y, min(y + max_hole_px, height)):
+                    for to_x in range(left, right + 1):
+                        mask[to_y, to_x] |= flooded_from[to_y, to_x] == flood
 
 
 def fill_enclosed(labels: Labels) -> Labels:
@@ -37,52 +61,40 @@ def fill_enclosed(labels: Labels) -> Labels:
 
     Labels are 1 .. n and 4-connected; so are those returned, in the same order, less the enclosed.
     """
-    runs = find_runs(labels)
-    suspects = _enclosing(runs, find_contacts(runs))
-    if not len(suspects):
+    count = int(labels.max(initial=0))
+    holes = np.zeros(count + 1, np.int64)
+    _count_holes(np.ascontiguousarray(labels), holes)
+    if not holes.any():
         return labels
-    count = int(runs.value.max())
-    boxes = boxes_of(runs, runs.value, count)
+    extents = extents_of(labels, count)
     filled, swallows = labels.copy(), False
-    for label in suspects.tolist():
-        part = filled[boxes.slices(label)]
-        holes = _holes(part == label)
-        swallows |= bool(part[holes].any())
-        part[holes] = label
+    for label in np.flatnonzero(holes).tolist():
+        part = filled[extents.slices(label)]
+        inside = _holes(part == label)
+        swallows |= bool(part[inside].any())
+        part[inside] = label
     return renumbered(filled, np.bincount(filled.ravel(), minlength=count + 1) > 0) if swallows else filled
 
 
-def _holes(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+@compiled("void(int32[:, ::1], int64[::1])")
+def _count_holes(labels: Labels, holes: Indices) -> None:
+    """By Euler's formula: without holes, a region has one more pixels and 2 x 2 squares than pairs of neighbours."""
+    height, width = labels.shape
+    for y in range(height):
+        for x in range(width):
+            label = labels[y, x]
+            if label == 0:
+                continue
+            right = x + 1 < width and labels[y, x + 1] == label
+            below = y + 1 < height and labels[y + 1, x] == label
+            square = right and below and labels[y + 1, x + 1] == label
+            holes[label] += right + below - square - 1
+    for label in range(1, len(holes)):
+        holes[label] += 1
+
+
+def _holes(mask: Mask) -> Mask:
     """What is not in a (y, x) mask, nor 8-connected to its outside; several times as fast as `binary_fill_holes`."""
     background, _ = ndimage.label(np.pad(~mask, 1, constant_values=True), _EIGHT)
-    holes: NDArray[np.bool_] = ~mask & (background[1:-1, 1:-1] != background[0, 0])
+    holes: Mask = ~mask & (background[1:-1, 1:-1] != background[0, 0])
     return holes
-
-
-def _enclosing(runs: Runs, contacts: Contacts) -> Indices:
-    """The labels that may enclose something: those beside what cannot be reached from outside, and wider and higher.
-
-    What cannot be reached is background that is not 8-connected to the image's border, and regions that do not touch
-    the background that is.
-    """
-    label, border = runs.value, at_border(runs)
-    background = unite(label == 0, contacts.sides, contacts.corners)
-    open_ = _marked(background, border)
-    outside = open_[background]
-    one, other = np.concatenate((contacts.sides, contacts.sides[::-1]), axis=1)
-    touched = _marked(label, border)
-    touched[label[other[outside[one]]]] = True
-    inner = ~outside & ((label == 0) | ~touched[label])
-    beside = np.flatnonzero(inner[one] & (label[other] > 0))
-    regions = np.where(label > 0, label, len(touched) - 1 + background)
-    boxes = boxes_of(runs, regions, int(regions.max(initial=0)))
-    around, within = label[other[beside]], regions[one[beside]]
-    return np.unique(around[boxes.inside(within, around)]).astype(np.int64)
-
-
-def _marked(numbers: Labels, marks: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Whether a run of each number, 0 left out, is marked."""
-    marked = np.zeros(int(numbers.max(initial=0)) + 1, bool)
-    marked[numbers[marks]] = True
-    marked[0] = False
-    return marked

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import reduce
 from typing import Any
 
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pipeline import nuclei_offsets
 from pipeline.errors import ConfigError, SlideError
 from pipeline.nuclei_enclosed import fill_enclosed, without_pinholes
-from pipeline.nuclei_runs import Labels, areas_of, boxes_of, find_contacts, find_runs, renumbered
+from pipeline.nuclei_regions import Labels, extents_of, renumbered
 from pipeline.nuclei_seeds import EROSION_REACH_PX, grow, separate
 from pipeline.nuclei_smoothing import TRUNCATE, smoothed
 
@@ -113,13 +113,9 @@ def segment(probabilities: NDArray[np.float32], parameters: NucleiParameters) ->
     ):
         raise _not_finite(probabilities)
     nucleus = foreground > parameters.foreground_threshold
-    seeds = find_runs((certainty > parameters.seed_threshold) & nucleus)
-    contacts = find_contacts(seeds)
-    seeds = replace(seeds, value=without_pinholes(seeds, contacts, parameters.max_hole_px))
-    labels = separate(
-        seeds, contacts, parameters.least_seed_area_px, parameters.max_diameter_px, parameters.seed_height_px
-    )
-    labels = grow(labels, nucleus | seeds.paint(seeds.value), parameters.max_growth_px)
+    seeds = without_pinholes((certainty > parameters.seed_threshold) & nucleus, parameters.max_hole_px)
+    labels = separate(seeds, parameters.least_seed_area_px, parameters.max_diameter_px, parameters.seed_height_px)
+    labels = grow(labels, nucleus | seeds, parameters.max_growth_px)
     return fill_enclosed(_drop_implausible(labels, parameters))
 
 
@@ -144,9 +140,6 @@ def _not_finite(probabilities: NDArray[np.float32]) -> NotProbabilities:
 
 def _drop_implausible(labels: Labels, parameters: NucleiParameters) -> Labels:
     """Without nuclei that are too small or too long, and without what nobody owns."""
-    runs = find_runs(np.maximum(labels, 0))
-    count = int(runs.value.max(initial=0))
-    plausible = areas_of(runs, runs.value, count) >= parameters.least_area_px
-    plausible &= boxes_of(runs, runs.value, count).side_px <= parameters.max_diameter_px
-    kept: Labels = runs.paint(renumbered(runs.value, plausible))
-    return kept
+    extents = extents_of(labels, int(labels.max(initial=0)))
+    plausible = (extents.area_px >= parameters.least_area_px) & (extents.side_px <= parameters.max_diameter_px)
+    return renumbered(labels, plausible)

@@ -20,9 +20,10 @@ import shapely
 from numpy.typing import NDArray
 from skimage.color import hed_from_rgb
 
+from pipeline.compiled import compiled
 from pipeline.geometry import Box, Frame
 from pipeline.nuclei_outline import Outlines, trace
-from pipeline.nuclei_runs import Indices, Runs, find_runs
+from pipeline.nuclei_regions import Indices, Labels
 
 SCHEMA = pa.schema(
     [
@@ -43,9 +44,9 @@ nucleus's pixels, `hematoxylin_od` and `eosin_od` the mean optical density of a 
 Chosen = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.bool_]]
 
 
-# Fixed point: a probability or an optical density of 1. Whole numbers, as floats: sums below 2**53 are exact.
+# Fixed point: a probability or an optical density of 1.
 _ONE = float(2**24)
-_OPTICAL_DENSITY = np.rint(-np.log10(np.maximum(np.arange(256), 1) / 255) * _ONE)
+_OPTICAL_DENSITY = np.rint(-np.log10(np.maximum(np.arange(256), 1) / 255) * _ONE).astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +65,17 @@ class Seen:
 class _Regions:
     """Sums over the pixels of each label; entry i is label i + 1."""
 
-    pixels: Indices
+    pixels: NDArray[np.float64]
     centroid_y: NDArray[np.float64]
     centroid_x: NDArray[np.float64]
     variance_y: NDArray[np.float64]
     variance_x: NDArray[np.float64]
     covariance: NDArray[np.float64]
+    light: NDArray[np.float64]
+    """(4, labels): means of the optical densities of red, green and blue, and of the probability."""
 
 
-def measure(labels: NDArray[np.int32], seen: Seen, frame: Frame, level0: Frame, chosen: Chosen) -> pa.Table:
+def measure(labels: Labels, seen: Seen, frame: Frame, level0: Frame, chosen: Chosen) -> pa.Table:
     """Rows of `SCHEMA`, sorted by centroid, of the labels whose centroids are chosen.
 
     Parameters
@@ -82,64 +85,69 @@ def measure(labels: NDArray[np.int32], seen: Seen, frame: Frame, level0: Frame, 
     chosen
         Which centroids, (y, x) in px of `frame`, become rows.
     """
-    runs = find_runs(labels)
-    regions = _sum_up(runs, seen.read)
+    regions = _sum_up(labels, seen)
     rows = np.flatnonzero(chosen(regions.centroid_y, regions.centroid_x))
     rows = rows[np.lexsort((regions.pixels[rows], regions.centroid_x[rows], regions.centroid_y[rows]))]
     outlines = trace(labels, rows + 1, (seen.read.y, seen.read.x))
     columns = _places(regions, rows, frame, level0) | _shapes(regions, rows, outlines, frame, level0)
-    return pa.table(columns | _means(runs, rows, seen), schema=SCHEMA)
+    return pa.table(columns | _means(regions.light[:, rows]), schema=SCHEMA)
 
 
-def _sum_up(runs: Runs, read: Box) -> _Regions:
-    """Sums of coordinates, by label. Pixel i has its centre at i + 0.5."""
-    nuclear = runs.value > 0
-    label, length = runs.value[nuclear] - 1, runs.length[nuclear]
-    y, x = np.divmod(runs.start[nuclear], runs.shape[1])
-    count = int(runs.value.max(initial=0))
-    # Counted from one of the nucleus's own pixels, so that squares stay small and exact.
-    corner_y, corner_x = np.zeros((2, count), np.int64)
-    corner_y[label[::-1]], corner_x[label[::-1]] = y[::-1], x[::-1]
-    y, x = y - corner_y[label], x - corner_x[label]
-
-    def total(values: Indices) -> NDArray[np.float64]:
-        return np.asarray(np.bincount(label, weights=values, minlength=count), np.float64)
-
-    # Of x, x + 1, .. over a run: the sum, and the sum of squares.
-    along = length * x + length * (length - 1) // 2
-    squares = length * x * x + x * length * (length - 1) + (length - 1) * length * (2 * length - 1) // 6
-    pixels = total(length).astype(np.int64)
-    sum_y, sum_x = total(length * y), total(along)
+def _sum_up(labels: Labels, seen: Seen) -> _Regions:
+    """Sums by label. Pixel i has its centre at i + 0.5."""
+    count = int(labels.max(initial=0))
+    corner, sums = np.zeros((count, 2), np.int64), np.zeros((count, 10), np.int64)
+    nucleus = np.ascontiguousarray(seen.nucleus)
+    _add_up(np.ascontiguousarray(labels), seen.pixels, nucleus, _OPTICAL_DENSITY, corner, sums)
+    pixels, sum_y, sum_x, sum_yy, sum_xx, sum_yx = sums[:, :6].T.astype(np.float64)
+    corner_y, corner_x = corner.T
     return _Regions(
         pixels,
         # One division of whole numbers: the correctly rounded mean, in every tile.
-        (2 * (sum_y + pixels * (corner_y + read.y)) + pixels) / (2 * pixels),
-        (2 * (sum_x + pixels * (corner_x + read.x)) + pixels) / (2 * pixels),
-        (pixels * total(length * y * y) - sum_y**2) / pixels**2,
-        (pixels * total(squares) - sum_x**2) / pixels**2,
-        (pixels * total(y * along) - sum_y * sum_x) / pixels**2,
+        (2 * (sum_y + pixels * (corner_y + seen.read.y)) + pixels) / (2 * pixels),
+        (2 * (sum_x + pixels * (corner_x + seen.read.x)) + pixels) / (2 * pixels),
+        (pixels * sum_yy - sum_y**2) / pixels**2,
+        (pixels * sum_xx - sum_x**2) / pixels**2,
+        (pixels * sum_yx - sum_y * sum_x) / pixels**2,
+        sums[:, 6:].T / pixels / _ONE,
     )
 
 
-def _means(runs: Runs, rows: Indices, seen: Seen) -> dict[str, NDArray[np.float64]]:
-    """Probability and stains, means over the pixels of each row."""
-    position = np.full(int(runs.value.max(initial=0)) + 1, -1)
-    position[rows + 1] = np.arange(len(rows))
-    of_rows = position[runs.value] >= 0
-    row, start, length = position[runs.value[of_rows]], runs.start[of_rows], runs.length[of_rows]
-    begin = np.cumsum(length) - length
-    place = np.repeat(start - begin, length) + np.arange(length.sum())
-    pixels = np.bincount(row, weights=length, minlength=len(rows))
+@compiled(
+    "void(int32[:, ::1], Array(uint8, 3, 'A', True), Array(float32, 2, 'C', True), int64[::1], int64[:, ::1],"
+    " int64[:, ::1])"
+)
+def _add_up(
+    labels: Labels, pixels: NDArray[np.uint8], nucleus: NDArray[np.float32], density: Indices, corner: Indices,
+    sums: Indices,
+) -> None:  # fmt: skip
+    """Coordinates are counted from the nucleus's first pixel, its corner, so that squares stay small and exact."""
+    height, width = labels.shape
+    for y in range(height):
+        for x in range(width):
+            label = labels[y, x] - 1
+            if label < 0:
+                continue
+            total = sums[label]
+            if total[0] == 0:
+                corner[label, 0], corner[label, 1] = y, x
+            down, right = y - corner[label, 0], x - corner[label, 1]
+            total[0] += 1
+            total[1] += down
+            total[2] += right
+            total[3] += down * down
+            total[4] += right * right
+            total[5] += down * right
+            for channel in range(3):
+                total[6 + channel] += density[pixels[y, x, channel]]
+            total[9] += np.int64(np.rint(nucleus[y, x] * np.float64(_ONE)))
 
-    def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        of_runs = np.add.reduceat(values, begin) if len(begin) else begin
-        return np.asarray(np.bincount(row, weights=of_runs, minlength=len(rows)) / pixels / _ONE, np.float64)
 
-    rgb = seen.pixels.reshape(-1, 3)[place]
-    red, green, blue = (mean(_OPTICAL_DENSITY[rgb[:, channel]]) for channel in range(3))
+def _means(light: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    """Probability and stains of each row."""
+    red, green, blue, probability = light
     # Term by term: a matrix product may round otherwise where there are other numbers of rows.
     stain = [red * one + green * two + blue * three for one, two, three in hed_from_rgb.T.tolist()]
-    probability = mean(np.rint(seen.nucleus.reshape(-1)[place] * np.float64(_ONE)))
     return {"probability": np.minimum(probability, 1.0), "hematoxylin_od": stain[0], "eosin_od": stain[1]}
 
 

@@ -9,18 +9,23 @@ consecutive edges. That is marching squares on the region's mask (`skimage.measu
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.compiled import compiled
 from pipeline.geometry import Box
+from pipeline.nuclei_regions import Indices, Labels
+
+Lengths = NDArray[np.float64]
 
 # The four edges of a pixel in the order in which a walk around it, its inside always on the same hand, meets them:
 # the step (y, x) along the edge, the neighbour beyond it, and the edge's middle in half px from the pixel's corner.
 _ALONG = ((0, 1), (1, 0), (0, -1), (-1, 0))
 _BEYOND = ((-1, 0), (0, 1), (1, 0), (0, -1))
-_MIDDLE = np.array(((0, 1), (1, 2), (2, 1), (1, 0)))
+_MIDDLE = ((0, 1), (1, 2), (2, 1), (1, 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,112 +42,68 @@ class Outlines:
     """(rings): half a px less than the region's pixels, as the four outer corners are cut by an eighth each."""
 
 
-def trace(labels: NDArray[np.int32], wanted: NDArray[np.integer], origin_px: tuple[int, int]) -> Outlines:
+def trace(labels: Labels, wanted: NDArray[np.integer], origin_px: tuple[int, int]) -> Outlines:
     """The outer outline of each wanted label of a (y, x) label image whose first pixel lies at `origin_px` (y, x).
 
     Labels are 4-connected; of a label in several parts, the topmost is outlined.
     """
-    pixel, side, following, first = _edges(labels, wanted)
-    order, start = _walk(following, first)
-    width = labels.shape[1] + 2
-    y, x = np.divmod(pixel[order], width)
-    side = side[order]
-    # The image was padded by one pixel.
-    middle = 2 * (np.stack((y, x), 1).astype(np.int64) + (np.array(origin_px) - 1)) + _MIDDLE[side]
-    return _rings(middle, side, start)
+    place = np.full(max(int(labels.max(initial=0)), int(wanted.max(initial=0))) + 1, -1)
+    place[wanted] = np.arange(len(wanted))
+    corners, start, steps, first_step, area_px = _walk(np.ascontiguousarray(labels), place, len(wanted))
+    perimeter_px = np.add.reduceat(steps, first_step[:-1]) if len(wanted) else area_px
+    return Outlines(corners + 2 * np.array(origin_px), start, perimeter_px, area_px)
 
 
-def _edges(
-    labels: NDArray[np.int32], wanted: NDArray[np.integer]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]:
-    """All edges of the wanted labels: (pixel inside, side of it, edge that follows), and each label's first edge.
+@compiled(
+    "Tuple((int64[:, ::1], int64[::1], float64[::1], int64[::1], float64[::1]))(int32[:, ::1], int64[::1], int64)"
+)
+def _walk(labels: Labels, place: Indices, count: int) -> tuple[Indices, Indices, Lengths, Indices, Lengths]:
+    """Walk around each label that has a place (0 .. count - 1), from its first pixel, back to where the walk began.
 
-    Pixels are indices into the label image padded by one.
+    Returns the corners in half px and the first of each ring, the lengths of the steps from edge to edge in px and the
+    first of each ring, and the areas.
     """
-    padded = np.pad(labels, 1)
-    flat, width = padded.reshape(-1), padded.shape[1]
-    beyond = [y * width + x for y, x in _BEYOND]
-    along = [y * width + x for y, x in _ALONG]
-    by_side = _pixels_by_side(flat, width, wanted, beyond)
-    number, place = _numbered(by_side, flat.size)
-    following = []
-    for side, pixels in enumerate(by_side):
-        ahead, across = pixels + along[side], pixels + along[side] + beyond[side]
-        own = flat[pixels]
-        goes_on = flat[ahead] == own
-        turns_back = goes_on & (flat[across] == own)
-        next_side = np.where(turns_back, side - 1, np.where(goes_on, side, side + 1)) % 4
-        next_pixel = np.where(turns_back, across, np.where(goes_on, ahead, pixels))
-        following.append(number[next_side, place[next_pixel]])
-
-    _, topmost = np.unique(flat[by_side[0]], return_index=True)
-    first = topmost[np.searchsorted(np.sort(wanted), wanted)].astype(np.int32)
-    sides = np.repeat(np.arange(4), [pixels.size for pixels in by_side])
-    return np.concatenate(by_side), sides, np.concatenate(following), first
-
-
-def _numbered(by_side: list[NDArray[np.int64]], size: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """A number for each edge, by (side, place of its pixel), and the place of each pixel that has an edge."""
-    at_border = np.zeros(size, bool)
-    at_border[np.concatenate(by_side)] = True
-    border = np.flatnonzero(at_border)
-    place = np.empty(size, np.int32)  # read only where it is written, as is `number`
-    place[border] = np.arange(border.size, dtype=np.int32)
-    number = np.empty((4, border.size), np.int32)
-    begin = 0
-    for side, pixels in enumerate(by_side):
-        number[side, place[pixels]] = np.arange(begin, begin + pixels.size, dtype=np.int32)
-        begin += pixels.size
-    return number, place
-
-
-def _pixels_by_side(
-    flat: NDArray[np.int32], width: int, wanted: NDArray[np.integer], beyond: list[int]
-) -> list[NDArray[np.int64]]:
-    """For each of the four sides, the pixels of wanted labels that have something else beyond it."""
-    is_wanted = np.zeros(max(flat.max(initial=0), wanted.max(initial=0)) + 1, bool)
-    is_wanted[wanted] = True
-    inner = flat[width:-width]
-    by_side = []
-    for offset in beyond:
-        # Half of these edges belong to the background, or to labels that nobody asked for.
-        pixels = np.flatnonzero(inner != flat[width + offset : flat.size - width + offset]) + width
-        by_side.append(pixels[is_wanted[flat[pixels]]])
-    return by_side
-
-
-def _walk(following: NDArray[np.int32], first: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Edges in the order of their rings, and where each ring starts: a step on all rings at a time."""
-    rings, edges = [np.zeros(0, np.int64)], [np.zeros(0, np.int32)]
-    ring, edge = np.arange(len(first)), first
-    while ring.size:
-        rings.append(ring)
-        edges.append(edge)
-        edge = following[edge]
-        goes_on = edge != first[ring]
-        ring, edge = ring[goes_on], edge[goes_on]
-    whose = np.concatenate(rings)
-    start = np.concatenate(([0], np.cumsum(np.bincount(whose, minlength=len(first)))))
-    step = np.repeat(np.arange(len(rings)) - 1, [len(part) for part in rings])
-    order = np.empty(len(whose), np.int64)
-    order[start[whose] + step] = np.concatenate(edges)
-    return order, start
-
-
-def _rings(middle: NDArray[np.int64], side: NDArray[np.int64], start: NDArray[np.int64]) -> Outlines:
-    """Rings without the corners at which they go straight on; perimeter and area."""
-    if not middle.size:
-        nothing = np.zeros(len(start) - 1)
-        return Outlines(middle, start, nothing, nothing)
-    before, after = np.arange(len(side)) - 1, np.arange(len(side)) + 1
-    before[start[:-1]], after[start[1:] - 1] = start[1:] - 1, start[:-1]
-    turns = side != side[before]
-    perimeter_px = np.add.reduceat(np.where(turns, np.sqrt(0.5), 1.0), start[:-1])
-    corner = (middle[after] - middle != middle - middle[before]).any(axis=1)
-    y, x = (middle - np.repeat(middle[start[:-1]], np.diff(start), axis=0)).T
-    area_px = np.add.reduceat(x * y[after] - x[after] * y, start[:-1]) / 8
-    kept = np.concatenate(([0], np.cumsum(corner)))
-    return Outlines(middle[corner], kept[start], perimeter_px, area_px)
+    height, width = labels.shape
+    begin = np.full((count, 2), -1, np.int64)
+    for y in range(height):
+        for x in range(width):
+            if labels[y, x] > 0:
+                ring = place[labels[y, x]]
+                if ring >= 0 and begin[ring, 0] < 0:
+                    begin[ring, 0], begin[ring, 1] = y, x
+    corners, corner, start = np.empty((1024, 2), np.int64), 0, np.zeros(count + 1, np.int64)
+    steps, step, first_step = np.empty(1024, np.float64), 0, np.zeros(count + 1, np.int64)
+    area_px = np.zeros(count, np.float64)
+    for ring in range(count):
+        y, x = begin[ring]
+        own, side, area = labels[y, x], 0, 0
+        down, right = -1, 1  # the step that leads to the first edge: from the left side of its pixel
+        while True:
+            if corner == len(corners):
+                corners = np.concatenate((corners, corners))
+            if step == len(steps):
+                steps = np.concatenate((steps, steps))
+            steps[step] = 1.0 if down == 0 or right == 0 else math.sqrt(0.5)
+            step += 1
+            middle_y, middle_x = 2 * y + _MIDDLE[side][0], 2 * x + _MIDDLE[side][1]
+            ahead_y, ahead_x = y + _ALONG[side][0], x + _ALONG[side][1]
+            if 0 <= ahead_y < height and 0 <= ahead_x < width and labels[ahead_y, ahead_x] == own:
+                y, x = ahead_y, ahead_x
+                across_y, across_x = y + _BEYOND[side][0], x + _BEYOND[side][1]
+                if 0 <= across_y < height and 0 <= across_x < width and labels[across_y, across_x] == own:
+                    y, x, side = across_y, across_x, (side + 3) % 4
+            else:
+                side = (side + 1) % 4
+            next_y, next_x = 2 * y + _MIDDLE[side][0], 2 * x + _MIDDLE[side][1]
+            if next_y - middle_y != down or next_x - middle_x != right:
+                corners[corner, 0], corners[corner, 1] = middle_y, middle_x
+                corner += 1
+            down, right = next_y - middle_y, next_x - middle_x
+            area += middle_x * next_y - next_x * middle_y
+            if y == begin[ring, 0] and x == begin[ring, 1] and side == 0:
+                break
+        start[ring + 1], first_step[ring + 1], area_px[ring] = corner, step, area / 8
+    return corners[:corner], start, steps[:step], first_step, area_px
 
 
 @dataclass(frozen=True, slots=True)

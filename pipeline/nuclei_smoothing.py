@@ -7,40 +7,28 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.compiled import compiled
+
 Floats = NDArray[np.float32]
+Indices = NDArray[np.int64]
 
 TRUNCATE = 3.0
 """Where the Gaussian ends, in standard deviations."""
-
-# Rows that are worked on together, so that they stay in a core's own cache.
-_STRIP_ROWS = 32
 
 
 def smoothed(image: Floats, sigma_px: float) -> Floats:
     """Filter a (y, x) image by a Gaussian of so many px, mirrored beyond its sides; 0 leaves it.
 
     Sums are taken in single precision, from the middle outwards, for all pixels alike: within 2e-7 of
-    `scipy.ndimage.gaussian_filter` for probabilities, in 0.4 of its time.
+    `scipy.ndimage.gaussian_filter` for probabilities.
     """
     if not sigma_px:
         return image
     weights = _half_kernel(sigma_px)
-    radius, (height, width) = len(weights) - 1, image.shape
-    rows = np.pad(np.arange(height), radius, mode="symmetric")
-    columns = np.pad(np.arange(width), radius, mode="symmetric")
-    result = np.empty((height, width), np.float32)
-    across, scratch = (
-        np.empty((_STRIP_ROWS, width + 2 * radius), np.float32),
-        np.empty((_STRIP_ROWS, width), np.float32),
-    )
-    for y in range(0, height, _STRIP_ROWS):
-        count = min(_STRIP_ROWS, height - y)
-        around, wide, spare = image[rows[y : y + count + 2 * radius]], across[:count], scratch[:count]
-        down = wide[:, radius : radius + width]
-        _weigh([around[step : step + count] for step in range(2 * radius + 1)], weights, down, spare)
-        wide[:, :radius] = down[:, columns[:radius]]
-        wide[:, radius + width :] = down[:, columns[radius + width :]]
-        _weigh([wide[:, step : step + width] for step in range(2 * radius + 1)], weights, result[y : y + count], spare)
+    radius = len(weights) - 1
+    rows, columns = (np.pad(np.arange(length), radius, mode="symmetric") for length in image.shape)
+    result = np.empty(image.shape, np.float32)
+    _filter(np.ascontiguousarray(image), rows, columns, weights, result)
     return result
 
 
@@ -51,11 +39,27 @@ def _half_kernel(sigma_px: float) -> Floats:
     return np.asarray(half / (half[0] + 2 * half[1:].sum()), np.float32)
 
 
-def _weigh(taps: list[Floats], weights: Floats, out: Floats, spare: Floats) -> None:
-    """Set `out` to the sum of taps, an odd number of equal arrays, by their weights; `spare` is overwritten."""
-    middle = len(taps) // 2
-    np.multiply(taps[middle], weights[0], out=out)
-    for away, weight in enumerate(weights[1:], start=1):
-        np.add(taps[middle - away], taps[middle + away], out=spare)
-        np.multiply(spare, weight, out=spare)
-        np.add(out, spare, out=out)
+@compiled("void(Array(float32, 2, 'C', True), int64[::1], int64[::1], float32[::1], float32[:, ::1])")
+def _filter(image: Floats, rows: Indices, columns: Indices, weights: Floats, result: Floats) -> None:
+    """Row by row: down, then across what that gave; `rows` and `columns` go as far beyond the image as the filter."""
+    height, width = image.shape
+    radius, most = len(weights) - 1, weights[0]
+    line = np.empty(width + 2 * radius, np.float32)
+    down = line[radius : radius + width]
+    for y in range(height):
+        middle, out = image[y], result[y]
+        for x in range(width):
+            down[x] = middle[x] * most
+        for away in range(1, radius + 1):
+            above, below, weight = image[rows[y + radius - away]], image[rows[y + radius + away]], weights[away]
+            for x in range(width):
+                down[x] += (above[x] + below[x]) * weight
+        for x in range(radius):
+            line[x] = down[columns[x]]
+            line[radius + width + x] = down[columns[radius + width + x]]
+        for x in range(width):
+            out[x] = down[x] * most
+        for away in range(1, radius + 1):
+            left, right, weight = line[radius - away :], line[radius + away :], weights[away]
+            for x in range(width):
+                out[x] += (left[x] + right[x]) * weight

@@ -90,7 +90,7 @@ def test_import_contracts_are_kept() -> None:
 
 
 def test_the_command_line_starts_without_its_heavy_libraries() -> None:
-    heavy = ("torch", "prefect", "dask", "distributed", "zarr", "openslide", "skimage", "matplotlib")
+    heavy = ("torch", "prefect", "dask", "distributed", "zarr", "openslide", "skimage", "matplotlib", "numba")
     code = f"import sys, flows.cli; print(*sorted(set({heavy}) & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == []

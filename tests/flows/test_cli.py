@@ -43,7 +43,7 @@ def picture(tmp_path: Path) -> Path:
 
 
 def test_help_answers_without_loading_what_it_does_not_need() -> None:
-    heavy = "torch", "dask", "prefect", "zarr", "numpy"
+    heavy = "torch", "dask", "prefect", "zarr", "numpy", "numba"
     code = f"import sys, flows.cli; print([name for name in {heavy} if name in sys.modules])"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert loaded.strip() == "[]"

@@ -8,7 +8,6 @@ from scipy import ndimage
 
 from pipeline.nuclei_distance import squared_distance
 from pipeline.nuclei_necks import split_at_necks
-from pipeline.nuclei_runs import boxes_of, find_contacts, find_runs
 from pipeline.nuclei_seeds import NOBODY, grow, separate
 from tests.pipeline.nuclei_maps import discs
 
@@ -34,8 +33,7 @@ def test_labels_grow_as_if_each_pixel_looked_at_its_neighbours(seed: int, steps:
 
 def parted(mask: NDArray[np.bool_], height_px: float = 1.0) -> NDArray[np.int32]:
     labels, count = ndimage.label(mask, output=np.int32)
-    runs = find_runs(labels)
-    return split_at_necks(labels, squared_distance(mask, 60), boxes_of(runs, runs.value, count), 100, height_px)
+    return split_at_necks(labels, squared_distance(mask, 60), np.ones(count + 1, bool), height_px)
 
 
 def same_parts(one: NDArray[np.int32], other: NDArray[np.int32]) -> bool:
@@ -71,12 +69,10 @@ def test_a_bent_seed_without_a_neck_stays_whole() -> None:
 
 
 def test_what_stays_wider_than_a_nucleus_is_not_parted() -> None:
-    seeds = find_runs(np.ones((80, 90), bool))
-    labels = separate(seeds, find_contacts(seeds), 4, 30, 1.0)
+    labels = separate(np.ones((80, 90), bool), 4, 30, 1.0)
     assert len(np.unique(labels)) == 1
     assert labels[0, 0] not in (0, NOBODY)
 
 
 def test_no_seeds_give_no_labels() -> None:
-    seeds = find_runs(np.zeros((8, 9), bool))
-    assert not separate(seeds, find_contacts(seeds), 4, 30, 1.0).any()
+    assert not separate(np.zeros((8, 9), bool), 4, 30, 1.0).any()

@@ -102,64 +102,13 @@ def unite(member: NDArray[np.bool_], *pairs: Indices) -> Labels:
     return groups
 
 
-@dataclass(frozen=True, slots=True)
-class Boxes:
-    """The boxes around the regions of a label image; entry i is label i, 0 included."""
-
-    top: Indices
-    left: Indices
-    bottom: Indices
-    """The first row below."""
-    right: Indices
-
-    def __len__(self) -> int:
-        """How many labels, 0 included."""
-        return len(self.top)
-
-    @property
-    def side_px(self) -> Indices:
-        """The longer side; 0 or less of a label that no pixel has."""
-        side_px: Indices = np.maximum(self.bottom - self.top, self.right - self.left)
-        return side_px
-
-    def inside(self, inner: NDArray[np.integer], outer: NDArray[np.integer]) -> NDArray[np.bool_]:
-        """Whether the box of each inner label lies inside that of the outer one, and reaches none of its sides."""
-        before = (self.top[outer] < self.top[inner]) & (self.left[outer] < self.left[inner])
-        inside: NDArray[np.bool_] = (
-            before & (self.bottom[inner] < self.bottom[outer]) & (self.right[inner] < self.right[outer])
-        )
-        return inside
-
-    def joined(self, others: Boxes) -> Boxes:
-        """These boxes, then others, whose labels go on where these end."""
-        pairs = [(getattr(self, side), getattr(others, side)) for side in ("top", "left", "bottom", "right")]
-        return Boxes(*map(np.concatenate, pairs))
-
-    def slices(self, label: int) -> tuple[slice, slice]:
-        """(rows, columns) of a label, to index a (y, x) array."""
-        return slice(int(self.top[label]), int(self.bottom[label])), slice(
-            int(self.left[label]), int(self.right[label])
-        )
-
-
-def boxes_of(runs: Runs, labels: Labels, count: int) -> Boxes:
-    """The box around each label, 0 .. count, of (runs) labels."""
-    top, left = np.full((2, count + 1), max(runs.shape) + 1)
-    bottom, right = np.zeros((2, count + 1), np.int64)
-    y, x = np.divmod(runs.start, runs.shape[1])
-    np.minimum.at(top, labels, y)
-    np.maximum.at(bottom, labels, y + 1)
-    np.minimum.at(left, labels, x)
-    np.maximum.at(right, labels, x + runs.length)
-    return Boxes(top, left, bottom, right)
-
-
 def areas_of(runs: Runs, labels: Labels, count: int) -> Indices:
     """(count + 1): how many pixels each label has, of (runs) labels."""
     return np.bincount(labels, weights=runs.length, minlength=count + 1).astype(np.int64)
 
 
-def renumbered(labels: Labels, stays: NDArray[np.bool_]) -> Labels:
-    """Only the labels that stay, numbered from 1 in their old order; `stays` has an entry a label, that of 0 unread."""
-    number = np.cumsum(stays[1:], dtype=np.int32)
-    return np.concatenate((np.zeros(1, np.int32), np.where(stays[1:], number, 0))).astype(np.int32)[labels]
+def at_border(runs: Runs) -> NDArray[np.bool_]:
+    """(runs): whether each has a pixel at the image's border."""
+    (height, width), (y, x) = runs.shape, np.divmod(runs.start, runs.shape[1])
+    reaches: NDArray[np.bool_] = (y == 0) | (y == height - 1) | (x == 0) | (x + runs.length == width)
+    return reaches

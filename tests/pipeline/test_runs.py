@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from pipeline.nuclei_runs import areas_of, boxes_of, find_contacts, find_runs, renumbered, unite
+from pipeline.runs import areas_of, at_border, find_contacts, find_runs, unite
 
 EIGHT = np.ones((3, 3))
 
@@ -39,17 +39,19 @@ def test_components_are_numbered_as_scipy_numbers_them(mask: NDArray[np.bool_]) 
 
 
 @given(masks)
-def test_boxes_and_areas_are_those_of_the_pixels(mask: NDArray[np.bool_]) -> None:
+def test_areas_are_those_of_the_pixels(mask: NDArray[np.bool_]) -> None:
     labels, count = ndimage.label(mask, output=np.int32)
     runs = find_runs(labels)
-    boxes = boxes_of(runs, runs.value, count)
-    assert [boxes.slices(label) for label in range(1, count + 1)] == ndimage.find_objects(labels)
     assert (areas_of(runs, runs.value, count) == np.bincount(labels.ravel(), minlength=count + 1)).all()
 
 
-def test_labels_that_go_leave_no_gap() -> None:
-    labels = np.array([0, 3, 1, 2, 3], np.int32)
-    assert renumbered(labels, np.array([True, False, True, True])).tolist() == [0, 2, 0, 1, 2]
+@given(masks)
+def test_runs_at_the_border_have_a_pixel_there(mask: NDArray[np.bool_]) -> None:
+    runs = find_runs(mask)
+    border = np.ones(mask.shape, bool)
+    border[1:-1, 1:-1] = False
+    number = runs.paint(np.arange(len(runs)))
+    assert set(np.flatnonzero(at_border(runs))) == set(number[border])
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 7), (7, 1)])
