@@ -28,22 +28,25 @@ def _measure(mask: NDArray[np.bool_], cap_px: int, squares: Squares) -> None:
     A pixel looks no further along its row than the nearest that it has found: nuclei are narrow.
     """
     height, width = mask.shape
-    cap = np.int32(cap_px)
+    cap, one = np.int32(cap_px), np.int32(1)
     steps = np.zeros(width, np.int32)  # to the nearest pixel outside, above
     for y in range(height):
+        inside, row = mask[y], squares[y]
         for x in range(width):
-            steps[x] = min(steps[x] + np.int32(1), cap) if mask[y, x] else np.int32(0)
-            squares[y, x] = steps[x]
+            steps[x] = min(steps[x] + one, cap) * inside[x]
+            row[x] = steps[x]
     steps[:] = 0  # to the nearest above or below
-    along_y = np.zeros(width + 2 * cap_px, np.int32)  # squares; what lies beyond the image is outside
+    line = np.zeros(width + 2 * cap_px, np.int32)  # squares; what lies beyond the image is outside
+    along_y = line[cap_px : cap_px + width]
     for y in range(height - 1, -1, -1):
+        row = squares[y]
         for x in range(width):
-            steps[x] = min(squares[y, x], steps[x] + np.int32(1))
-            along_y[cap_px + x] = steps[x] * steps[x]
+            steps[x] = min(row[x], steps[x] + one)
+            along_y[x] = steps[x] * steps[x]
         for x in range(width):
-            nearest, away = along_y[cap_px + x], np.int32(1)
+            nearest, away = along_y[x], one
             while away * away < nearest:
-                beside = min(along_y[cap_px + x - away], along_y[cap_px + x + away]) + away * away
-                nearest = min(nearest, beside)
-                away += np.int32(1)
-            squares[y, x] = nearest
+                beside = min(line[cap_px + x - away], line[cap_px + x + away])
+                nearest = min(nearest, beside + away * away)
+                away += one
+            row[x] = nearest

@@ -25,35 +25,42 @@ def without_pinholes(mask: Mask, max_hole_px: int) -> Mask:
 def _fill_pinholes(mask: Mask, max_hole_px: int) -> None:
     """Flood whatever may be a hole until it is too long for one, or has no more pixels."""
     height, width = mask.shape
-    flooded_from = np.zeros((height, width), np.int32)
+    flooded = np.zeros((height, width), np.int32)
     to_do = np.empty(((2 * max_hole_px + 3) * (max_hole_px + 3), 2), np.int32)
-    flood = 0
     for y in range(1, height - 1):
         for x in range(1, width - 1):
-            if mask[y, x] or not (mask[y, x - 1] and mask[y - 1, x - 1] and mask[y - 1, x] and mask[y - 1, x + 1]):
+            if mask[y, x] or not mask[y, x - 1]:
+                continue
+            if not (mask[y - 1, x - 1] and mask[y - 1, x] and mask[y - 1, x + 1]):
                 continue  # not the first pixel of a hole
-            flood += 1
-            flooded_from[y, x] = flood
-            to_do[0, 0], to_do[0, 1] = y, x
-            waiting, left, right, is_hole = 1, x, x, max_hole_px > 0
-            while waiting and is_hole:
-                waiting -= 1
-                from_y, from_x = to_do[waiting, 0], to_do[waiting, 1]
-                for to_y in range(from_y - 1, from_y + 2):
-                    for to_x in range(from_x - 1, from_x + 2):
-                        if mask[to_y, to_x] or flooded_from[to_y, to_x] == flood:
-                            continue
-                        flooded_from[to_y, to_x] = flood
-                        to_do[waiting, 0], to_do[waiting, 1] = to_y, to_x
-                        waiting += 1
-                        left, right = min(left, to_x), max(right, to_x)
-                        # A hole that goes on above its supposed first pixel would have been filled from there.
-                        is_hole &= y <= to_y < min(y + max_hole_px, height - 1)
-                is_hole &= left > 0 and right < width - 1 and right - left < max_hole_px
-            if is_hole:
-                for to_y in range(y, min(y + max_hole_px, height)):
-                    for to_x in range(left, right + 1):
-                        mask[to_y, to_x] |= flooded_from[to_y, to_x] == flood
+            left, right = _flood(mask, y, x, max_hole_px, flooded, to_do)
+            for to_y in range(y, min(y + max_hole_px, height)):
+                for to_x in range(left, right):
+                    mask[to_y, to_x] |= flooded[to_y, to_x] == y * width + x
+
+
+@compiled("UniTuple(int64, 2)(boolean[:, ::1], int64, int64, int64, int32[:, ::1], int32[:, ::1])")
+def _flood(mask: Mask, y: int, x: int, max_hole_px: int, flooded: Labels, to_do: Labels) -> tuple[int, int]:
+    """Mark the hole of which (y, x) is the first pixel with that pixel's place; its columns, none if it is no hole."""
+    height, width = mask.shape
+    flooded[y, x] = y * width + x
+    to_do[0] = y, x
+    waiting, left, right, is_hole = 1, x, x + 1, max_hole_px > 0
+    while waiting and is_hole:
+        waiting -= 1
+        from_y, from_x = to_do[waiting]
+        for to_y in range(from_y - 1, from_y + 2):
+            for to_x in range(from_x - 1, from_x + 2):
+                if mask[to_y, to_x] or flooded[to_y, to_x] == y * width + x:
+                    continue
+                flooded[to_y, to_x] = y * width + x
+                to_do[waiting] = to_y, to_x
+                waiting += 1
+                left, right = min(left, to_x), max(right, to_x + 1)
+                # A hole that goes on above its supposed first pixel would have been filled from there.
+                is_hole &= y <= to_y < min(y + max_hole_px, height - 1)
+        is_hole &= left > 0 and right < width and right - left <= max_hole_px
+    return (left, right) if is_hole else (0, 0)
 
 
 def fill_enclosed(labels: Labels) -> Labels:

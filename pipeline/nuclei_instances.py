@@ -102,15 +102,14 @@ def segment(probabilities: NDArray[np.float32], parameters: NucleiParameters) ->
     Every label is one 4-connected region without holes. What lies inside a nucleus belongs to it.
     """
     interior = smoothed(probabilities[..., INTERIOR], parameters.smoothing_px)
-    contour = np.zeros_like(interior)
     if _count_classes(probabilities) > CONTOUR:
         contour = smoothed(probabilities[..., CONTOUR], parameters.smoothing_px)
-    foreground, certainty = interior + contour, interior - contour
+        foreground, certainty = interior + contour, interior - contour
+    else:
+        foreground, certainty = interior, interior.copy()
     if _count_classes(probabilities) < probabilities.shape[2]:
         certainty += parameters.offsets_weight * nuclei_offsets.spread(probabilities[..., -_OFFSETS:])
-    if not all(
-        math.isfinite(extreme) for values in (foreground, certainty) for extreme in (values.min(), values.max())
-    ):
+    if not all(np.isfinite(values).all() for values in (foreground, certainty)):
         raise _not_finite(probabilities)
     nucleus = foreground > parameters.foreground_threshold
     seeds = without_pinholes((certainty > parameters.seed_threshold) & nucleus, parameters.max_hole_px)

@@ -36,8 +36,19 @@ def split_at_necks(labels: Labels, squares: Squares, narrow: Mask, height_px: fl
     several = same | np.append(same[1:], False)
     number = np.where(same, len(narrow) - 1 + np.cumsum(same), label).astype(np.int32)
     if several.any():
-        _flood(labels, squares, tops[several], number[several], parted)
+        _flood(labels, squares, int(squares.max()), tops[several], number[several], parted)
     return parted
+
+
+@compiled("boolean(int32[:, ::1], int64, int64)")
+def _is_highest(squares: Squares, y: int, x: int) -> bool:
+    """Whether none of the 5 x 5 pixels around one is higher."""
+    height, width = squares.shape
+    for to_y in range(max(y - 2, 0), min(y + 3, height)):
+        for to_x in range(max(x - 2, 0), min(x + 3, width)):
+            if squares[to_y, to_x] > squares[y, x]:
+                return False
+    return True
 
 
 @compiled("int64[:, ::1](int32[:, ::1], int32[:, ::1], boolean[::1])")
@@ -48,26 +59,18 @@ def _summits(labels: Labels, squares: Squares, narrow: Mask) -> Indices:
     per px: smaller neighbourhoods find nothing more, and many ripples. A plateau counts by its upper left pixels.
     """
     height, width = labels.shape
-    highest = np.zeros((height, width), np.bool_)
+    of_seed = np.zeros((height + 1, width + 2), np.int32)  # of the highest; a row and a column later
     found, summits = 0, np.empty((64, 2), np.int64)
     for y in range(height):
+        row, above = of_seed[y + 1], of_seed[y]
         for x in range(width):
-            label, square = labels[y, x], squares[y, x]
-            if label <= 0 or not narrow[label] or (x > 0 and squares[y, x - 1] > square):
+            label = labels[y, x]
+            if label <= 0 or not narrow[label] or (x > 0 and squares[y, x - 1] > squares[y, x]):
+                continue  # at little cost, most of them
+            if not _is_highest(squares, y, x):
                 continue
-            higher = False
-            for to_y in range(max(y - 2, 0), min(y + 3, height)):
-                for to_x in range(max(x - 2, 0), min(x + 3, width)):
-                    higher |= squares[to_y, to_x] > square
-                if higher:
-                    break
-            if higher:
-                continue
-            highest[y, x] = True
-            goes_on = x > 0 and highest[y, x - 1] and labels[y, x - 1] == label
-            for to_x in range(max(x - 1, 0), min(x + 2, width)):
-                goes_on |= y > 0 and highest[y - 1, to_x] and labels[y - 1, to_x] == label
-            if goes_on:
+            row[x + 1] = label
+            if label in (row[x], above[x], above[x + 1], above[x + 2]):
                 continue
             if found == len(summits):
                 summits = np.concatenate((summits, summits))
@@ -115,27 +118,32 @@ def _rises(labels: Labels, squares: Squares, summits: Indices, height_px: float)
     return rises
 
 
-@compiled("void(int32[:, ::1], int32[:, ::1], int64[:, ::1], int32[::1], int32[:, ::1])")
-def _flood(labels: Labels, squares: Squares, tops: Indices, numbers: Labels, parted: Labels) -> None:
+@compiled("void(int64[::1], int64[::1], int64[::1], int64, int64)")
+def _append(first: Indices, last: Indices, following: Indices, queue: int, pixel: int) -> None:
+    """Add a pixel to one of the queues; each has a first and a last, and each pixel the one that follows it."""
+    if first[queue] < 0:
+        first[queue] = pixel
+    else:
+        following[last[queue]] = pixel
+    last[queue], following[pixel] = pixel, -1
+
+
+@compiled("void(int32[:, ::1], int32[:, ::1], int64, int64[:, ::1], int32[::1], int32[:, ::1])")
+def _flood(labels: Labels, squares: Squares, highest: int, tops: Indices, numbers: Labels, parted: Labels) -> None:
     """Watershed: tops get their numbers, then the other pixels of their seeds, from high to low.
 
     There is a queue for each height: pixels are taken in the order in which they were reached, and those that lie
     higher than what they were reached from at its height.
     """
     height, width = labels.shape
-    highest = squares.max() + 1  # tops come before all
-    first, last = np.full(highest + 1, -1, np.int64), np.full(highest + 1, -1, np.int64)
-    following = np.full(height * width, -1, np.int64)
+    first, last = np.full(highest + 2, -1, np.int64), np.full(highest + 2, -1, np.int64)
+    following = np.empty(height * width, np.int64)
     reached = np.zeros((height, width), np.bool_)
     for top in range(len(tops)):
         y, x = tops[top]
         reached[y, x], parted[y, x] = True, numbers[top]
-        if top:
-            following[last[highest]] = y * width + x
-        else:
-            first[highest] = y * width + x
-        last[highest] = y * width + x
-    for level in range(highest, 0, -1):
+        _append(first, last, following, highest + 1, y * width + x)  # tops come before all
+    for level in range(highest + 1, 0, -1):
         pixel = first[level]
         while pixel >= 0:
             y, x = pixel // width, pixel % width
@@ -146,10 +154,5 @@ def _flood(labels: Labels, squares: Squares, tops: Indices, numbers: Labels, par
                 if labels[to_y, to_x] != labels[y, x]:
                     continue
                 reached[to_y, to_x], parted[to_y, to_x] = True, parted[y, x]
-                queue = min(squares[to_y, to_x], level)
-                if first[queue] < 0:
-                    first[queue] = to_y * width + to_x
-                else:
-                    following[last[queue]] = to_y * width + to_x
-                last[queue] = to_y * width + to_x
+                _append(first, last, following, min(squares[to_y, to_x], level), to_y * width + to_x)
             pixel = following[pixel]

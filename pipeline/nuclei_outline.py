@@ -47,63 +47,74 @@ def trace(labels: Labels, wanted: NDArray[np.integer], origin_px: tuple[int, int
 
     Labels are 4-connected; of a label in several parts, the topmost is outlined.
     """
-    place = np.full(max(int(labels.max(initial=0)), int(wanted.max(initial=0))) + 1, -1)
-    place[wanted] = np.arange(len(wanted))
-    corners, start, steps, first_step, area_px = _walk(np.ascontiguousarray(labels), place, len(wanted))
+    labels = np.ascontiguousarray(labels)
+    place = np.zeros(max(labels.max(initial=0), wanted.max(initial=0)) + 1, np.int64)
+    place[wanted] = np.arange(1, len(wanted) + 1)
+    corners, start, steps, first_step, area_px = _walk(labels, _first_pixels(labels, place, len(wanted)))
     perimeter_px = np.add.reduceat(steps, first_step[:-1]) if len(wanted) else area_px
     return Outlines(corners + 2 * np.array(origin_px), start, perimeter_px, area_px)
 
 
-@compiled(
-    "Tuple((int64[:, ::1], int64[::1], float64[::1], int64[::1], float64[::1]))(int32[:, ::1], int64[::1], int64)"
-)
-def _walk(labels: Labels, place: Indices, count: int) -> tuple[Indices, Indices, Lengths, Indices, Lengths]:
-    """Walk around each label that has a place (0 .. count - 1), from its first pixel, back to where the walk began.
+@compiled("int64[:, ::1](int32[:, ::1], int64[::1], int64)")
+def _first_pixels(labels: Labels, place: Indices, count: int) -> Indices:
+    """(y, x) of the first pixel of each label, in reading order, at the label's place; 0 is of what is unwanted."""
+    first = np.full((count + 1, 2), -1, np.int64)
+    for y in range(labels.shape[0]):
+        for x in range(labels.shape[1]):
+            if labels[y, x] > 0 and first[place[labels[y, x]], 0] < 0:
+                first[place[labels[y, x]]] = y, x
+    return first[1:]
+
+
+@compiled("boolean(int32[:, ::1], int64, int64, int32)")
+def _is(labels: Labels, y: int, x: int, label: int) -> bool:
+    """Whether a pixel, perhaps outside the image, has a label."""
+    return 0 <= y < labels.shape[0] and 0 <= x < labels.shape[1] and labels[y, x] == label
+
+
+@compiled("UniTuple(int64, 3)(int32[:, ::1], int64, int64, int64)")
+def _next(labels: Labels, y: int, x: int, side: int) -> tuple[int, int, int]:
+    """The edge (y, x, side) that follows one on the way around its region."""
+    ahead_y, ahead_x = y + _ALONG[side][0], x + _ALONG[side][1]
+    if not _is(labels, ahead_y, ahead_x, labels[y, x]):
+        return y, x, (side + 1) % 4
+    across_y, across_x = ahead_y + _BEYOND[side][0], ahead_x + _BEYOND[side][1]
+    if not _is(labels, across_y, across_x, labels[y, x]):
+        return ahead_y, ahead_x, side
+    return across_y, across_x, (side + 3) % 4
+
+
+@compiled("Tuple((int64[:, ::1], int64[::1], float64[::1], int64[::1], float64[::1]))(int32[:, ::1], int64[:, ::1])")
+def _walk(labels: Labels, first: Indices) -> tuple[Indices, Indices, Lengths, Indices, Lengths]:
+    """Walk around each region, from the upper side of its first pixel back to it.
 
     Returns the corners in half px and the first of each ring, the lengths of the steps from edge to edge in px and the
     first of each ring, and the areas.
     """
-    height, width = labels.shape
-    begin = np.full((count, 2), -1, np.int64)
-    for y in range(height):
-        for x in range(width):
-            if labels[y, x] > 0:
-                ring = place[labels[y, x]]
-                if ring >= 0 and begin[ring, 0] < 0:
-                    begin[ring, 0], begin[ring, 1] = y, x
-    corners, corner, start = np.empty((1024, 2), np.int64), 0, np.zeros(count + 1, np.int64)
-    steps, step, first_step = np.empty(1024, np.float64), 0, np.zeros(count + 1, np.int64)
-    area_px = np.zeros(count, np.float64)
-    for ring in range(count):
-        y, x = begin[ring]
-        own, side, area = labels[y, x], 0, 0
+    corners, corner, first_corner = np.empty((1024, 2), np.int64), 0, np.zeros(len(first) + 1, np.int64)
+    steps, step, first_step = np.empty(1024, np.float64), 0, np.zeros(len(first) + 1, np.int64)
+    area_px = np.zeros(len(first), np.float64)
+    for ring in range(len(first)):
+        y, x = first[ring]
+        side, eighths = 0, 0
+        middle_y, middle_x = 2 * y + _MIDDLE[side][0], 2 * x + _MIDDLE[side][1]
         down, right = -1, 1  # the step that leads to the first edge: from the left side of its pixel
-        while True:
+        while step == first_step[ring] or side != 0 or y != first[ring, 0] or x != first[ring, 1]:
             if corner == len(corners):
                 corners = np.concatenate((corners, corners))
             if step == len(steps):
                 steps = np.concatenate((steps, steps))
             steps[step] = 1.0 if down == 0 or right == 0 else math.sqrt(0.5)
             step += 1
-            middle_y, middle_x = 2 * y + _MIDDLE[side][0], 2 * x + _MIDDLE[side][1]
-            ahead_y, ahead_x = y + _ALONG[side][0], x + _ALONG[side][1]
-            if 0 <= ahead_y < height and 0 <= ahead_x < width and labels[ahead_y, ahead_x] == own:
-                y, x = ahead_y, ahead_x
-                across_y, across_x = y + _BEYOND[side][0], x + _BEYOND[side][1]
-                if 0 <= across_y < height and 0 <= across_x < width and labels[across_y, across_x] == own:
-                    y, x, side = across_y, across_x, (side + 3) % 4
-            else:
-                side = (side + 1) % 4
+            y, x, side = _next(labels, y, x, side)
             next_y, next_x = 2 * y + _MIDDLE[side][0], 2 * x + _MIDDLE[side][1]
             if next_y - middle_y != down or next_x - middle_x != right:
                 corners[corner, 0], corners[corner, 1] = middle_y, middle_x
                 corner += 1
-            down, right = next_y - middle_y, next_x - middle_x
-            area += middle_x * next_y - next_x * middle_y
-            if y == begin[ring, 0] and x == begin[ring, 1] and side == 0:
-                break
-        start[ring + 1], first_step[ring + 1], area_px[ring] = corner, step, area / 8
-    return corners[:corner], start, steps[:step], first_step, area_px
+            eighths += middle_x * next_y - next_x * middle_y
+            down, right, middle_y, middle_x = next_y - middle_y, next_x - middle_x, next_y, next_x
+        first_corner[ring + 1], first_step[ring + 1], area_px[ring] = corner, step, eighths / 8
+    return corners[:corner], first_corner, steps[:step], first_step, area_px
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,47 +20,57 @@ def connected(mask: Mask, least_area_px: int) -> tuple[Labels, int]:
     return labels, _connect(np.ascontiguousarray(mask), least_area_px, labels)
 
 
+@compiled("int32(int32[::1], int32)")
+def _lowest(lower: Labels, number: int) -> int:
+    while lower[number] != number:
+        number = lower[number]
+    return number
+
+
+@compiled("int64(int32[::1], int64[::1], int64, int64)")
+def _label(lower: Labels, area_px: Indices, last: int, least_area_px: int) -> int:
+    """Turn what is lower into labels, without small regions."""
+    for number in range(last, 0, -1):
+        if lower[number] != number:
+            area_px[lower[number]] += area_px[number]
+    count = 0
+    for number in range(1, last + 1):
+        if lower[number] != number:
+            lower[number] = lower[lower[number]]  # which has its label already
+        elif area_px[number] >= least_area_px:
+            count += 1
+            lower[number] = count
+        else:
+            lower[number] = 0
+    return count
+
+
 @compiled("int64(boolean[:, ::1], int64, int32[:, ::1])")
 def _connect(mask: Mask, least_area_px: int, labels: Labels) -> int:
     """Give pixels numbers as they come, note which numbers meet, then give each region one of its own."""
     height, width = mask.shape
     most = height * width // 2 + 2  # a number begins where neither the pixel above nor that to the left has one
     lower = np.empty(most, np.int32)  # another number of the region, lower unless it is the region's lowest
-    area = np.zeros(most, np.int64)
-    last = 0
+    area_px = np.empty(most, np.int64)
+    lower[0] = last = 0
     for y in range(height):
+        left = 0
         for x in range(width):
-            if not mask[y, x]:
-                labels[y, x] = 0
-                continue
-            left = labels[y, x - 1] if x > 0 else 0
-            above = labels[y - 1, x] if y > 0 else 0
-            number = max(left, above)
-            if number == 0:
-                last += 1
-                number = lower[last] = last
-            elif left and above and left != above:
-                while lower[left] != left:
-                    left = lower[left]
-                while lower[above] != above:
-                    above = lower[above]
-                number = min(left, above)
-                lower[left] = lower[above] = number
-            labels[y, x] = number
-            area[number] += 1
-    for number in range(last, 0, -1):
-        if lower[number] != number:
-            area[lower[number]] += area[number]
-    count = 0
-    lower[0] = 0
-    for number in range(1, last + 1):
-        if lower[number] != number:
-            lower[number] = lower[lower[number]]  # which has its label already
-        elif area[number] >= least_area_px:
-            count += 1
-            lower[number] = count
-        else:
-            lower[number] = 0
+            number = 0
+            if mask[y, x]:
+                above = labels[y - 1, x] if y > 0 else 0
+                number = max(left, above)
+                if number == 0:
+                    last += 1
+                    number = lower[last] = last
+                    area_px[last] = 0
+                elif left != above and min(left, above) > 0:
+                    one, other = _lowest(lower, left), _lowest(lower, above)
+                    number = min(one, other)
+                    lower[one] = lower[other] = number
+                area_px[number] += 1
+            labels[y, x] = left = number
+    count = _label(lower, area_px, last, least_area_px)
     for y in range(height):
         for x in range(width):
             labels[y, x] = lower[labels[y, x]]
