@@ -1,8 +1,8 @@
 """What later stages and the last page need, loaded while the first stages read the slide.
 
-torch, a network, matplotlib and what numba has compiled take seconds to load, on one core; on a machine where it has not
-yet, compiling takes some more. In a run on the threads of one process they are there
-when they are wanted, or nearly so; worker processes load for themselves what they need.
+torch, a network, matplotlib and what numba has compiled take seconds to load, on one core; the first run on a machine
+compiles, some more. In a run on the threads of one process they are there when they are wanted, or nearly so; worker
+processes load for themselves what they need.
 """
 
 from __future__ import annotations
@@ -25,10 +25,8 @@ _PAGES = "pipeline.preview", "pipeline.report"
 def loading_ahead(networks: Sequence[Network], nuclei: bool = False) -> Iterator[None]:
     """Beside the block, load the first of the networks, then the kernels of nuclei where they are wanted, then pages.
 
-    Other networks load in a moment then.
-
-    A block that fails waits for it: Python must not end while a library is half loaded. One that is told to stop does
-    not.
+    Other networks load in a moment then. A block that fails waits for it: Python must not end while a library is half
+    loaded. One that is told to stop does not.
     """
     thread = Thread(target=_load, args=(networks, nuclei), name="loading-ahead", daemon=True)
     thread.start()

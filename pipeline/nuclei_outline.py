@@ -69,7 +69,7 @@ def _first_pixels(labels: Labels, place: Indices, count: int) -> Indices:
 @compiled("boolean(int32[:, ::1], int64, int64, int32)")
 def _is(labels: Labels, y: int, x: int, label: int) -> bool:
     """Whether a pixel, perhaps outside the image, has a label."""
-    return 0 <= y < labels.shape[0] and 0 <= x < labels.shape[1] and labels[y, x] == label
+    return 0 <= y < labels.shape[0] and 0 <= x < labels.shape[1] and bool(labels[y, x] == label)
 
 
 @compiled("UniTuple(int64, 3)(int32[:, ::1], int64, int64, int64)")

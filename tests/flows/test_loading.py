@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import threading
 from typing import Any, NoReturn
 
@@ -34,6 +36,19 @@ def test_the_first_network_is_loaded_beside_the_block_and_once() -> None:
         predictor(load)
     predictor(load)
     assert threads == ["loading-ahead"]
+
+
+@pytest.mark.parametrize("nuclei", [True, False])
+def test_the_kernels_of_nuclei_are_loaded_where_nuclei_are_wanted(nuclei: bool) -> None:
+    code = f"""
+import sys
+from flows.loading import loading_ahead
+with loading_ahead([], nuclei={nuclei}):
+    pass
+print("numba" in sys.modules)
+"""
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    assert loaded == str(nuclei)
 
 
 def test_a_network_that_cannot_be_loaded_fails_where_it_is_used() -> None:
