@@ -31,12 +31,14 @@ def split_at_necks(labels: Labels, squares: Squares, narrow: Mask, height_px: fl
     label = labels[y, x]
     summits = summits[np.lexsort((x, y, -squares[y, x], label))]
     tops = summits[_rises(labels, squares, summits, height_px)]
-    label, parted = labels[tops[:, 0], tops[:, 1]], labels.copy()
+    label = labels[tops[:, 0], tops[:, 1]]
     same = np.diff(label, prepend=0) == 0  # seed as the top before
     several = same | np.append(same[1:], False)
+    if not several.any():
+        return labels
     number = np.where(same, len(narrow) - 1 + np.cumsum(same), label).astype(np.int32)
-    if several.any():
-        _flood(labels, squares, int(squares.max()), tops[several], number[several], parted)
+    parted = labels.copy()
+    _flood(labels, squares, int(squares.max()), tops[several], number[several], parted)
     return parted
 
 
@@ -94,8 +96,6 @@ def _rises(labels: Labels, squares: Squares, summits: Indices, height_px: float)
         y, x = summits[number]
         label, depth_px = labels[y, x], math.sqrt(squares[y, x])
         first = number == 0 or labels[summits[number - 1, 0], summits[number - 1, 1]] != label
-        if not first and depth_px <= height_px:
-            continue
         to_do[0, 0], to_do[0, 1] = y, x
         waiting, alone = 0 if first else 1, True
         while waiting and alone:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -49,6 +49,7 @@ def seed_of(random: np.random.Generator) -> NDArray[np.bool_]:
     return np.asarray(pieces == largest)
 
 
+@settings(max_examples=300, deadline=None)
 @given(st.integers(0, 10_000), st.floats(0.3, 3))
 def test_seeds_are_parted_as_by_h_maxima_and_a_watershed(seed: int, height_px: float) -> None:
     mask = seed_of(np.random.default_rng(seed))
