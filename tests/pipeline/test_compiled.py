@@ -41,8 +41,9 @@ def total(values):
 
 
 def start(folder: Path, **environment: str) -> subprocess.Popen[str]:
+    as_usual = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
     return subprocess.Popen(
-        [sys.executable, "-c", KERNELS, str(folder)], env={**os.environ, **environment}, text=True,
+        [sys.executable, "-c", KERNELS, str(folder)], env=as_usual | environment, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
 
