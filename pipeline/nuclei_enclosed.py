@@ -95,7 +95,7 @@ def _count_holes(labels: Labels, holes: Indices) -> None:
             right = x + 1 < width and labels[y, x + 1] == label
             below = y + 1 < height and labels[y + 1, x] == label
             square = right and below and labels[y + 1, x + 1] == label
-            holes[label] += right + below - square - 1
+            holes[label] += int(right) + int(below) - int(square) - 1
     for label in range(1, len(holes)):
         holes[label] += 1
 

@@ -95,6 +95,31 @@ def test_without_numba_s_compiler_a_kernel_is_plain_python(package: Path) -> Non
     assert not kept_in(package)
 
 
+NUCLEI = """
+import hashlib
+from pipeline.nuclei import owned_nuclei
+from tests.pipeline.nuclei_maps import SMALL, frame_of, random_pixels, random_probabilities, tile_of
+probabilities = random_probabilities(7, (130, 120))
+frame = frame_of(probabilities)
+tile = tile_of(frame.box)
+rows = owned_nuclei(probabilities, random_pixels(7, (130, 120)), tile, frame, frame, None, SMALL)
+print(rows.num_rows, hashlib.sha256(repr(rows.to_pydict()).encode()).hexdigest())
+"""
+
+
+def test_plain_python_finds_the_same_nuclei_to_the_bit() -> None:
+    """And sees to it that no loop leaves its arrays, which compiled ones do not."""
+    plain, fast = (
+        subprocess.run(
+            [sys.executable, "-c", NUCLEI], env={**os.environ, "NUMBA_DISABLE_JIT": disabled}, text=True,
+            capture_output=True, check=True,
+        ).stdout.split()
+        for disabled in "10"
+    )  # fmt: skip
+    assert plain == fast
+    assert int(plain[0]) > 10
+
+
 @compiled("int64(int64, int64)")
 def _sum(one: int, other: int) -> int:
     """Both together."""
