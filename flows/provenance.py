@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 
 # Raised when a change of the code changes results; tiles computed before it are not mixed with tiles after it.
-NUMERICS = 7
+NUMERICS = 8
 
 # Raised when work is cut into other batches: numbers in a ledger then mean other tiles, which nobody goes on with.
 BATCHES = 3

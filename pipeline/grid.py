@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.geometry import Box, Frame
 
@@ -53,6 +53,11 @@ class TileGrid:
         """The tile in one place of the grid."""
         square = Box(row * self.core_px, col * self.core_px, self.core_px, self.core_px)
         return Tile(row, col, self.frame.box.clip(square), self.frame.box.clip(square.grow(self.halo_px)))
+
+    def trimmed(self, tile: Tile, wanted: Box, step_px: int) -> Tile:
+        """A tile with no more of its core than holds `wanted`, cut on multiples of step_px, and the read of that."""
+        core = tile.core.clip(wanted.over(step_px).times(step_px))
+        return replace(tile, core=core, read=self.frame.box.clip(core.grow(self.halo_px)))
 
     def __iter__(self) -> Iterator[Tile]:
         """All tiles in reading order."""

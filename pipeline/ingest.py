@@ -34,11 +34,12 @@ _BLOCK_PX, _STRIP_PX = 4096, 2048
 
 def tiles_near(tissue: TissueMask, reach_um: float, grid: TileGrid) -> Iterable[Tile]:
     """The tiles whose cores come within reach_um of tissue, in reading order."""
-    held = _near(tissue, reach_um).touches_cores(grid.frame, grid.core_px)
+    held = near(tissue, reach_um).touches_cores(grid.frame, grid.core_px)
     return (grid.tile(row, col) for row, col in np.argwhere(held).tolist())
 
 
-def _near(tissue: TissueMask, reach_um: float) -> TissueMask:
+def near(tissue: TissueMask, reach_um: float) -> TissueMask:
+    """Where tissue is, or within reach of it."""
     return tissue.dilated(reach_um) if reach_um > 0 else tissue
 
 
@@ -80,24 +81,24 @@ class Ingest:
         images = [workspace.store.layer(str(level)) for level in levels]
         masks = [workspace.store.layer(f"{TISSUE}/{level}") for level in levels]
         source, tissue = workspace.base, workspace.tissue
-        near = _near(tissue, self.reach_um)
+        worth = near(tissue, self.reach_um)
         for tile in tiles:
             image, mask = _Block(images, tile.core, halve_mean), _Block(masks, tile.core, halve_labels)
-            for core, pixels in self._read(source, near, tile.core):
+            for core, pixels in self._read(source, worth, tile.core):
                 image.put(core, pixels)
                 mask.put(core, tissue.crop(core, self.frame))
             image.close()
             mask.close()
         return None
 
-    def _read(self, source: PixelSource, near: TissueMask, block: Box) -> Iterator[tuple[Box, NDArray[np.uint8]]]:
+    def _read(self, source: PixelSource, worth: TissueMask, block: Box) -> Iterator[tuple[Box, NDArray[np.uint8]]]:
         """The cores of a block that are near tissue, each with its (y, x, 3) pixels."""
         rows = max(self.core_px, _STRIP_PX // self.core_px * self.core_px)
         for top in range(block.y, block.y_end, rows):
             strip = block.clip(Box(top, block.x, rows, block.width))
             places = Frame(strip.height, strip.width, self.frame.mpp).partition(self.core_px)
             cores = (Box(strip.y + place.y, strip.x + place.x, place.height, place.width) for place in places)
-            held = [core for core in cores if near.touches(core, self.frame)]
+            held = [core for core in cores if worth.touches(core, self.frame)]
             if isinstance(source, LevelSource) and held:
                 hull = _hull(held)
                 pixels = source.read(hull)

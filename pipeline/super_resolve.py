@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ from PIL import Image
 
 from pipeline.geometry import Frame
 from pipeline.grid import Tile, TileGrid
-from pipeline.ingest import tiles_near
+from pipeline.ingest import near, tiles_near
 from pipeline.predicting import predict_tiles
 from pipeline.stage import Network
 from pipeline.stitch import Block, block_table
@@ -40,16 +41,29 @@ class SuperResolve:
 
     def tiles(self, tissue: TissueMask) -> Iterable[Tile]:
         """Tiles within reach of tissue, with the network's halo."""
-        return tiles_near(tissue, self.reach_um, TileGrid(self.frame, self.core_px, self.network.halo_px))
+        return tiles_near(tissue, self.reach_um, self._grid)
+
+    def trimmed(self, tile: Tile, tissue: TissueMask) -> Tile:
+        """A tile without what is out of reach of tissue, in whole cells of the consistency map."""
+        wanted = near(tissue, self.reach_um).hull(tile.core, self.frame)
+        return self._grid.trimmed(tile, wanted, math.lcm(self.network.trim_px, self.cell_px))
+
+    @property
+    def _grid(self) -> TileGrid:
+        return TileGrid(self.frame, self.core_px, self.network.halo_px)
 
     def run(self, tiles: Sequence[Tile], workspace: Workspace) -> pa.Table:
-        """Super-resolve what is read, write what is owned."""
-        store, scale = workspace.store, self.network.scale
+        """Super-resolve what is read, write what is owned; what is trimmed off stays white."""
+        store, scale, tissue = workspace.store, self.network.scale, workspace.tissue
+        exact = [self.trimmed(tile, tissue) for tile in tiles]
         finer = store.layer("sr/0")
         blocks = []
-        for tile, seen, guessed in predict_tiles(predictor(self.network.load), store.layer("0"), tiles):
+        for tile, seen, guessed in predict_tiles(predictor(self.network.load), store.layer("0"), exact):
             owned = tile.core.relative_to(tile.read)
-            finer.write(tile.core.times(scale), guessed[owned.times(scale).slices()])
+            whole = self._grid.tile(tile.row, tile.col).core.times(scale)
+            core = np.full((*whole.shape, 3), finer.fill, np.uint8)
+            core[tile.core.times(scale).relative_to(whole).slices()] = guessed[owned.times(scale).slices()]
+            finer.write(whole, core)
             looked_at = owned.grow(REDUCED_FROM_PX).clip(tile.read.relative_to(tile.read))
             differing = inconsistency(seen[looked_at.slices()], guessed[looked_at.times(scale).slices()])
             cells = block_rms(differing[owned.relative_to(looked_at).slices()], self.cell_px)

@@ -108,6 +108,16 @@ class TissueMask:
         above = table[own.y, own.x_end] - table[own.y, own.x]
         return bool(below > above)
 
+    def hull(self, box: Box, frame: Frame) -> Box:
+        """The smallest box of whole pixels that holds all tissue inside a box in `frame`; of no area without any."""
+        own = self.frame.cover(box, frame)
+        held = self.mask[own.slices()]
+        rows, columns = (np.flatnonzero(held.any(axis=axis)).tolist() for axis in (1, 0))
+        if not rows:
+            return Box(box.y, box.x, 0, 0)
+        found = Box(own.y + rows[0], own.x + columns[0], rows[-1] + 1 - rows[0], columns[-1] + 1 - columns[0])
+        return box.clip(frame.cover(found, self.frame))
+
     def touches_cores(self, frame: Frame, core_px: int) -> NDArray[np.bool_]:
         """`touches` of every core of a grid of core_px over `frame`, (rows, columns), all at once."""
         bands = (Box(y, 0, core_px, 1) for y in range(0, frame.height, core_px))

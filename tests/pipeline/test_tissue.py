@@ -48,6 +48,18 @@ def test_touches_is_any_over_the_box(mask: TissueMask, box: Box) -> None:
     assert mask.touches(box, FINE) == drawn(mask, box).any()
 
 
+@given(masks(), boxes())
+def test_a_hull_holds_all_tissue_of_a_box_and_no_row_too_many(mask: TissueMask, box: Box) -> None:
+    held = drawn(mask, box)
+    rows, columns = np.flatnonzero(held.any(axis=1)), np.flatnonzero(held.any(axis=0))
+    hull = mask.hull(box, FINE)
+    if not len(rows):
+        assert not hull.area_px
+    else:
+        height, width = int(rows[-1] - rows[0]) + 1, int(columns[-1] - columns[0]) + 1
+        assert hull == Box(box.y + int(rows[0]), box.x + int(columns[0]), height, width)
+
+
 @given(masks(), st.integers(1, 300), st.integers(1, 400), st.sampled_from([0.25, 0.3, 1.0, 9.0]), st.integers(1, 200))
 def test_cores_touch_what_each_of_them_touches(
     mask: TissueMask, height: int, width: int, mpp: float, core_px: int
