@@ -22,13 +22,14 @@ _PAGES = "pipeline.preview", "pipeline.report"
 
 
 @contextmanager
-def loading_ahead(networks: Sequence[Network], nuclei: bool = False) -> Iterator[None]:
-    """Beside the block, load the first of the networks, then the kernels of nuclei where they are wanted, then pages.
+def loading_ahead(networks: Sequence[Network], quality: bool = False, nuclei: bool = False) -> Iterator[None]:
+    """Beside the block, load what it wants, in the order in which stages do.
 
-    Other networks load in a moment then. A block that fails waits for it: Python must not end while a library is half
+    Those are the kernels of quality control, the first of the networks, the kernels of nuclei, and pages. Other
+    networks load in a moment then. A block that fails waits for it: Python must not end while a library is half
     loaded. One that is told to stop does not.
     """
-    thread = Thread(target=_load, args=(networks, nuclei), name="loading-ahead", daemon=True)
+    thread = Thread(target=_load, args=(networks, quality, nuclei), name="loading-ahead", daemon=True)
     thread.start()
     try:
         yield
@@ -38,17 +39,24 @@ def loading_ahead(networks: Sequence[Network], nuclei: bool = False) -> Iterator
     thread.join()
 
 
-def _load(networks: Sequence[Network], nuclei: bool) -> None:
+def _load(networks: Sequence[Network], quality: bool, nuclei: bool) -> None:
     """Whatever is wrong is found again, and told of, by who needs it."""
     from pipeline.workspace import predictor
 
+    if quality:
+        _load_kernels("pipeline.qc_measure")
     for network in networks[:1]:
         with suppress(Exception):
             predictor(network.load)
     if nuclei:
-        with suppress(Exception):
-            import_module("pipeline.nuclei")
-            load_kernels()
+        _load_kernels("pipeline.nuclei")
     for module in _PAGES:
         with suppress(Exception):
             import_module(module)
+
+
+def _load_kernels(module: str) -> None:
+    """Those of a module and of its parts, whose names begin as its own does."""
+    with suppress(Exception):
+        import_module(module)
+        load_kernels(module)

@@ -171,7 +171,8 @@ def _process(task: SlideTask, file: SlideFile, workers: Workers, progress: Progr
         run = {**describe_run(slide.info, identity, recipe, config, networks), "plan": plan, "estimated": asdict(ahead)}
         write_json(output.partial / "begun.json", run)  # for who looks at the slide before it is through
     fresh = workers.workforce.in_this_process and not runner.records
-    with loading_ahead(recipe.networks, nuclei=recipe.segment is not None) if fresh else nullcontext():
+    kernels = {"quality": laid.seen is not None, "nuclei": recipe.segment is not None}
+    with loading_ahead(recipe.networks, **kernels) if fresh else nullcontext():
         findings = _weave(recipe, runner, laid.seen, config.qc)
     run |= findings | {
         "tissue": _tissue_facts(runner.workspace.tissue),

@@ -36,10 +36,11 @@ def compiled(signature: str) -> Callable[[Function], Function]:
     return decorate
 
 
-def load_kernels() -> None:
-    """Compile all kernels of the modules imported so far, or load them from where they are kept."""
+def load_kernels(modules: str = "") -> None:
+    """Compile the kernels of modules imported so far whose names begin so, or load them from where they are kept."""
     for kernel in _kernels.copy():  # others may come meanwhile
-        kernel.load()
+        if kernel.__module__.startswith(modules):
+            kernel.load()
 
 
 class _Kernel:

@@ -38,17 +38,20 @@ def test_the_first_network_is_loaded_beside_the_block_and_once() -> None:
     assert threads == ["loading-ahead"]
 
 
+@pytest.mark.parametrize("quality", [True, False])
 @pytest.mark.parametrize("nuclei", [True, False])
-def test_the_kernels_of_nuclei_are_loaded_where_nuclei_are_wanted(nuclei: bool) -> None:
+def test_the_kernels_that_are_wanted_are_loaded_and_no_others(quality: bool, nuclei: bool) -> None:
     code = f"""
 import sys
+import pipeline.nuclei, pipeline.qc_measure
 from flows.loading import loading_ahead
-with loading_ahead([], nuclei={nuclei}):
+from pipeline.compiled import _kernels
+with loading_ahead([], quality={quality}, nuclei={nuclei}):
     pass
-print("numba" in sys.modules)
+print("numba" in sys.modules, *{{kernel.__module__.split("_")[0] for kernel in _kernels if kernel._machine_code}})
 """
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
-    assert loaded == str(nuclei)
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert set(loaded) == {str(quality or nuclei), *["pipeline.qc"] * quality, *["pipeline.nuclei"] * nuclei}
 
 
 def test_a_network_that_cannot_be_loaded_fails_where_it_is_used() -> None:

@@ -107,11 +107,21 @@ print(rows.num_rows, hashlib.sha256(repr(rows.to_pydict()).encode()).hexdigest()
 """
 
 
-def test_plain_python_finds_the_same_nuclei_to_the_bit() -> None:
+QUALITY = """
+import hashlib, numpy as np
+from pipeline.qc_measure import measure
+pixels = np.random.default_rng(7).integers(0, 256, (70, 90, 3)).astype(np.uint8)
+measures = measure(pixels, (slice(4, 61), slice(0, 90)), 16, (240.0,) * 3)
+print(measures.size, hashlib.sha256(measures.tobytes()).hexdigest())
+"""
+
+
+@pytest.mark.parametrize("code", [NUCLEI, QUALITY])
+def test_plain_python_finds_the_same_to_the_bit(code: str) -> None:
     """And sees to it that no loop leaves its arrays, which compiled ones do not."""
     plain, fast = (
         subprocess.run(
-            [sys.executable, "-c", NUCLEI], env={**os.environ, "NUMBA_DISABLE_JIT": disabled}, text=True,
+            [sys.executable, "-c", code], env={**os.environ, "NUMBA_DISABLE_JIT": disabled}, text=True,
             capture_output=True, check=True,
         ).stdout.split()
         for disabled in "10"
