@@ -101,7 +101,7 @@ def _mean_squares(values: Floats, cell_px: int) -> Doubles:
 
 
 def _colours(pixels: Pixels, cell_px: int) -> tuple[Pixels, Counts]:
-    """Of cells, (y, x, 3), the value that _BRIGHT_SHARE of its pixels do not exceed; its pixels of dirt (y, x)."""
+    """Of cells the value that _BRIGHT_SHARE of their pixels do not exceed, (y, x, 3), and pixels of dirt, (y, x)."""
     rows, columns = pixels.shape[0] // cell_px, pixels.shape[1] // cell_px
     bright, dirt = np.empty((rows, columns, 3), np.uint8), np.empty((rows, columns), np.int64)
     _look_at_colours(pixels, cell_px, bright, dirt)
@@ -158,7 +158,7 @@ def _sum_squares(values: Floats, cell_px: int, sums: Counts) -> None:
         for column in range(sums.shape[1]):
             total = 0
             for x in range(column * cell_px, (column + 1) * cell_px):
-                total += np.int32(np.rint(row[x] * row[x] * steps))
+                total += int(np.rint(row[x] * row[x] * steps))
             sums_of_row[column] += total
 
 

@@ -36,12 +36,13 @@ def _picture(shape: tuple[int, int, int], levels: tuple[int, int], sigma_px: flo
 def inner_parts(sides: tuple[int, ...]) -> st.SearchStrategy[tuple[slice, slice]]:
     """Parts that begin at even pixels, as tiles do, and end anywhere, as slides do."""
     rows, columns = (
-        st.tuples(st.integers(0, (side - 1) // 2), st.integers(1, side)).map(
-            lambda ends, side=side: slice(2 * ends[0], min(side, 2 * ends[0] + ends[1]))
-        )
-        for side in sides
+        st.builds(_part, st.just(side), st.integers(0, (side - 1) // 2), st.integers(1, side)) for side in sides
     )
     return st.tuples(rows, columns)
+
+
+def _part(side: int, pairs_before: int, length: int) -> slice:
+    return slice(2 * pairs_before, min(side, 2 * pairs_before + length))
 
 
 @given(pictures(), st.data(), st.sampled_from([2, 4, 6, 10, 16, 32, 38]))
