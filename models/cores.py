@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import torch
 
@@ -10,11 +11,20 @@ Sharing = Callable[[], int]
 """Says how many share the cores at this moment, the caller included."""
 
 
+@cache
+def all_threads() -> int:
+    """How many threads torch took in this process before the first share was taken.
+
+    Later it says what shares are: of this thread's last pass, or in a new thread of any other's.
+    """
+    return torch.get_num_threads()
+
+
 class Cores:
     """The cores that torch may use here; `take` before each pass."""
 
     def __init__(self, sharing: Sharing) -> None:
-        self._all = torch.get_num_threads()
+        self._all = all_threads()
         self._sharing = sharing
 
     def take(self) -> None:

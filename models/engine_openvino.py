@@ -9,6 +9,8 @@ in is channels last, as pixels lie, so that no copy is made.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sys
 import threading
 from collections.abc import Callable
@@ -25,6 +27,7 @@ import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
+from models.cores import all_threads
 from models.errors import BundleError
 from models.fold import fold
 from models.gate import COMPUTING
@@ -34,8 +37,8 @@ if TYPE_CHECKING:
     from models.device import Precision
     from models.engine import EngineName
 
-_GRAPH = "network.xml"
-_FORMAT = 1
+_GRAPH, _WEIGHTS, _DIGEST = "network.xml", "network.bin", "network.sha256"
+_FORMAT = 2
 """Of the files that are kept; one more where they are made otherwise."""
 _ROUNDING = 1e-3
 """Of logits in fp32, whose sums are taken in another order: networks here show a thousandth of it."""
@@ -68,20 +71,22 @@ class OpenVinoEngine:
             what = "takes tiles of any size, and each new size costs OpenVINO seconds and memory in every thread"
             raise BundleError.about(card.name, what, "Take --engine torch.")
         try:
-            graph = self._graph(network, (at_once, card.field_px, card.field_px, 3))
-            threads = torch.get_num_threads()
+            graph = self._graph(network, card, (at_once, card.field_px, card.field_px, 3))
+            threads = all_threads()
             return _Requests(_compiled(graph, precision, threads, threads if self.side_by_side else 1))
         except (RuntimeError, TypeError, fx.proxy.TraceError) as error:
             what = f"OpenVINO cannot compute this network ({error})"
             raise BundleError.about(card.name, what, "Take --engine torch.") from error
 
-    def _graph(self, network: nn.Module, shape: tuple[int, ...]) -> Any:
+    def _graph(self, network: nn.Module, card: Card, shape: tuple[int, ...]) -> Any:
         """The network as OpenVINO has it, for pixels of this shape."""
         if self.kept is None:
             return _read(network, shape)
-        folder = self.kept / f"{version('openvino')}-{version('torch')}-{shape[0]}-{_FORMAT}"
-        with suppress(RuntimeError):  # not there, or spoilt
-            return _core().read_model(folder / _GRAPH)
+        built = json.dumps([card.architecture, card.parameters, shape], sort_keys=True)  # not all of it is in weights
+        folder = self.kept / f"{version('openvino')}-{version('torch')}-{_digest(built.encode())[:12]}-{_FORMAT}"
+        with suppress(OSError, RuntimeError):  # not there, or spoilt
+            if (folder / _DIGEST).read_text("ascii") == _digest_of(folder):
+                return _core().read_model(folder / _GRAPH)
         graph = _read(network, shape)
         _keep(graph, folder)
         return graph
@@ -160,11 +165,23 @@ def _read(network: nn.Module, shape: tuple[int, ...]) -> Any:
 
 
 def _keep(graph: Any, folder: Path) -> None:
-    """Write a graph's two files at once: several processes may, and each finds both or none."""
+    """Write a graph's files at once: several processes may, and each finds all or none."""
     with suppress(OSError, RuntimeError):  # a full disk costs the next process some seconds
         folder.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=folder.parent) as scratch:
             made = Path(scratch, "made")
             made.mkdir()
             _openvino().save_model(graph, made / _GRAPH, compress_to_fp16=False)
+            (made / _DIGEST).write_text(_digest_of(made), "ascii")
+            if folder.is_dir():  # spoilt, or another process was faster
+                folder.rename(Path(scratch, "old"))
             made.rename(folder)
+
+
+def _digest_of(folder: Path) -> str:
+    """Of what was written: a power cut may leave a file of the right size with nothing in it."""
+    return _digest(b"".join((folder / name).read_bytes() for name in (_GRAPH, _WEIGHTS)))
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

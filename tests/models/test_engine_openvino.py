@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from models.errors import BundleError
 from models.predict import Precision, Predictor, load_predictor
 from models.shelf import list_bundles
 from tests.models.examples import SMALL_HYBRID, SMALL_UNET, Pixels, card, network, tissue
+from tests.models.test_cores import a_process_of
 
 pytest.importorskip("openvino")
 
@@ -72,11 +74,8 @@ def test_a_patch_has_the_same_bytes_whatever_comes_with_it() -> None:
 
 
 def test_threads_side_by_side_get_the_bytes_of_one_alone() -> None:
-    torch.set_num_threads(2)
-    try:
+    with a_process_of(2):
         side_by_side, alone = small("bf16", OpenVinoEngine(side_by_side=True)), small("bf16", OpenVinoEngine())
-    finally:
-        torch.set_num_threads(1)
     seen = patches(64)
     with ThreadPoolExecutor(2) as threads:
         found = list(threads.map(side_by_side, np.split(seen, 4)))
@@ -97,7 +96,26 @@ def test_what_was_read_once_is_kept_and_read_again(tmp_path: Path) -> None:
     (graph,) = (tmp_path / "kept").glob("*/network.xml")
     np.testing.assert_array_equal(small(engine=kept, seed=1)(patches(4)), wanted)  # other weights are not looked at
     graph.write_text("<net")
-    assert np.abs(small(engine=kept, seed=1)(patches(4)) - wanted).max() > 1e-3  # spoilt: read from the network
+    other = small(engine=kept, seed=1)(patches(4))
+    assert np.abs(other - wanted).max() > 1e-3  # spoilt: read from the network
+    np.testing.assert_array_equal(small(engine=kept, seed=0)(patches(4)), other)  # and kept in its place
+
+
+def test_weights_that_a_power_cut_spoilt_are_not_computed_with(tmp_path: Path) -> None:
+    kept = OpenVinoEngine(tmp_path / "kept")
+    wanted = small(engine=kept)(patches(4))
+    (weights,) = (tmp_path / "kept").glob("*/network.bin")
+    whole = weights.read_bytes()
+    weights.unlink()  # the first network still sees the old file
+    weights.write_bytes(whole[: len(whole) // 2] + bytes(len(whole) - len(whole) // 2))
+    np.testing.assert_array_equal(small(engine=kept)(patches(4)), wanted)
+
+
+def test_the_same_weights_for_patches_of_another_size_are_another_graph(tmp_path: Path) -> None:
+    kept, of = OpenVinoEngine(tmp_path / "kept"), card(SMALL_HYBRID)
+    for side in (50, 64):
+        larger = Predictor(replace(of, field_px=side), network(of), CPU, "fp32", engine=kept)
+        assert larger(patches(2, side)).shape == (2, 2)
 
 
 def test_a_cache_that_cannot_be_written_costs_time_alone(tmp_path: Path) -> None:
