@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from flows.engine_choice import choose_engine
 from models.device import resolve_device
-from models.engine import EngineName, require
+from models.engine import ENGINES, EngineName, is_installed, require
 from models.shelf import read_card
 from pipeline.cluster_config import KubernetesPods, SlurmJobs
 from pipeline.config import SlideConfig
@@ -37,10 +38,13 @@ def uses_cuda(config: SlideConfig, workforce: Workforce) -> bool:
     return isinstance(cluster, SlurmJobs) and any("gpu" in directive for directive in cluster.directives)
 
 
-def engines(config: SlideConfig, workforce: Workforce) -> Callable[[str], EngineName]:
+def engines(
+    config: SlideConfig, workforce: Workforce, begun: Mapping[str, str] = MappingProxyType({})
+) -> Callable[[str], EngineName]:
     """What says which engine computes a bundle, asked by its name or path. Of tiles of any size torch is the only one.
 
-    With workers elsewhere it is torch, unless one is named: the faster one there is not known here.
+    With workers elsewhere it is torch, unless one is named: the faster one there is not known here. `begun` says what
+    computed the first tiles of a slide that is gone on with, by the networks' names: it computes the others, too.
 
     Raises
     ------
@@ -55,6 +59,9 @@ def engines(config: SlideConfig, workforce: Workforce) -> Callable[[str], Engine
         if config.engine != "auto":
             known = require(config.engine, device, here=not workforce.elsewhere)
             return known if read_card(bundle).field_px else "torch"
+        first = next((engine for engine in ENGINES if engine == begun.get(read_card(bundle).name)), None)
+        if first and device.startswith("cpu") and is_installed(first):
+            return first
         return choose_engine(bundle, device, precision)
 
     return choose

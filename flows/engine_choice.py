@@ -30,6 +30,8 @@ _WORTH = 0.95
 """Another engine has to take less than this share of torch's time: a difference as small as noise changes nothing."""
 _LONGEST_S = 600.0
 _FOLDER = "engines"
+_unwritten: dict[Path, dict[str, float]] = {}
+"""What could not be written down: the next slide of this process neither waits again nor gets another engine."""
 
 
 def choose_engine(bundle: str, device: str, precision: str) -> EngineName:
@@ -52,8 +54,10 @@ def choose_engine(bundle: str, device: str, precision: str) -> EngineName:
     path = own_cache() / _FOLDER / f"{_key(card.to_json(), precision)}.json"
     seconds = _remembered(path)
     if seconds is None:
-        seconds = _measure(bundle, precision)
-        _remember(path, {"bundle": card.name, "precision": precision, "seconds": seconds})
+        seconds = _unwritten.get(path) or _measure(bundle, precision)
+        known = {"bundle": card.name, "precision": precision, "seconds": seconds}
+        if "torch" not in seconds or not _remember(path, known):  # a trial that failed as a whole says nothing for good
+            _unwritten[path] = seconds or {"torch": 0.0}
     return _fastest(seconds)
 
 
@@ -95,13 +99,15 @@ def _remembered(path: Path) -> dict[str, float] | None:
     return None
 
 
-def _remember(path: Path, what: Mapping[str, Any]) -> None:
-    """Written under another name first; where the cache cannot be written, the next run measures again."""
+def _remember(path: Path, what: Mapping[str, Any]) -> bool:
+    """Written under another name first; False where the cache cannot be written, and the next run measures again."""
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(f".{os.getpid()}")
         partial.write_text(json.dumps(what), encoding="utf-8")
         partial.replace(path)
+        return True
+    return False
 
 
 def _measure(bundle: str, precision: str) -> dict[str, float]:

@@ -153,7 +153,8 @@ def _process(task: SlideTask, file: SlideFile, workers: Workers, progress: Progr
     config, output = task.config, task.output
     with open_slide(file.path, mpp=config.mpp, reader=config.reader) as slide, ThreadPoolExecutor(1) as beside:
         hashing = beside.submit(file.identity)  # of a large slide it takes as long as looking it over
-        laid = lay(slide, output.name, config, engines(config, workers.workforce))
+        begun_by = {} if task.force else output.begun_by()
+        laid = lay(slide, output.name, config, engines(config, workers.workforce, begun_by))
         networks, recipe, tissue = laid.networks, laid.recipe, laid.tissue
         recipe.refuse_what_cannot_be_fed()
         ahead, machine = look_ahead(recipe, tissue, networks, config, workers.workforce)

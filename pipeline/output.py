@@ -128,6 +128,12 @@ class SlideOutput:
                 write_json(self.partial / "plan.json", plan)
         return fence.read_text("ascii")
 
+    def begun_by(self) -> Mapping[str, str]:
+        """What computes each network in the folder that was begun, by its name; nothing without one."""
+        computing = (read_json(self.partial / "plan.json") or {}).get("computing")
+        said = computing.get("engines") if isinstance(computing, dict) else None
+        return said if isinstance(said, dict) else {}
+
     def discard_partial(self) -> None:
         """Take the partial folder away, if there is one; in one step: half of one could be taken for the whole."""
         if self.partial.exists():

@@ -84,6 +84,31 @@ def test_a_choice_that_cannot_be_read_is_made_again(trials: Trials, own_cache: P
     assert len(trials) == 5
 
 
+def test_where_the_cache_cannot_be_written_a_process_measures_once(trials: Trials, own_cache: Path) -> None:
+    (own_cache / "histoloom").write_text("no folder")
+    trials.say("torch 2\nopenvino 1\n")
+    assert choose_engine("idc-hybrid", "cpu", "bf16") == "openvino"
+    trials.say("torch 1\nopenvino 2\n")  # the second slide of a cohort
+    assert choose_engine("idc-hybrid", "cpu", "bf16") == "openvino"
+    assert len(trials) == 1
+
+
+def test_a_trial_that_failed_as_a_whole_is_not_remembered_for_good(trials: Trials) -> None:
+    trials.say("")
+    assert choose_engine("idc-hybrid", "cpu", "bf16") == "torch"
+    assert remembered_choices() == []
+
+
+@pytest.mark.parametrize("first", ["torch", "openvino"])
+def test_a_slide_goes_on_with_the_engine_that_it_was_begun_with(trials: Trials, first: str) -> None:
+    trials.say("torch 2\nopenvino 1\n" if first == "torch" else "torch 1\nopenvino 2\n")
+    begun = {"idc-hybrid": first}
+    assert engines(SlideConfig(device="cpu"), Workforce(), begun)("idc-hybrid") == first
+    assert not len(trials)
+    other = "openvino" if first == "torch" else "torch"
+    assert engines(SlideConfig(device="cpu"), Workforce(), {"another": first})("idc-hybrid") == other
+
+
 @pytest.mark.parametrize(("bundle", "device"), [("sr-x2", "cpu"), ("nuclei-unet", "cpu"), ("idc-hybrid", "cuda:0")])
 def test_dense_networks_and_gpus_are_torchs(trials: Trials, bundle: str, device: str) -> None:
     trials.say("torch 2\nopenvino 1\n")

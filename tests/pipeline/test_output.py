@@ -67,6 +67,15 @@ def test_old_results_stay_until_new_ones_are_whole(output: SlideOutput) -> None:
     assert not [path for path in output.partial.parent.iterdir() if path.suffix == ".old"]
 
 
+def test_a_begun_folder_tells_what_computes_in_it(output: SlideOutput) -> None:
+    assert output.begun_by() == {}
+    output.begin({"computing": {"engines": {"idc-hybrid": "torch"}}})
+    assert output.begun_by() == {"idc-hybrid": "torch"}
+    output.discard_partial()
+    output.begin({"computing": {"versions": {}}})
+    assert output.begun_by() == {}
+
+
 def test_a_failure_is_written_down_until_the_slide_is_begun_again(output: SlideOutput) -> None:
     output.fail(Path("a.svs"), UnreadableSlide("a.svs: broken", "Copy it again."))
     failure = read_json(output.partial / "failed.json")
