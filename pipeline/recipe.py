@@ -131,7 +131,7 @@ class Recipe:
 
     @property
     def super_resolve(self) -> SuperResolve | None:
-        """Super-resolution, as far around tissue as the search for nuclei looks."""
+        """Super-resolution, as far around tissue as the search for nuclei and the patches that read it look."""
         if not self.sr:
             return None
         # Cores keep their size in the frame that is written, so that memory does not grow with the scale; not below a
@@ -175,11 +175,16 @@ class Recipe:
 
     @property
     def _sr_reach_um(self) -> float:
-        return self._nuclei_reach_um if self.nuclei_group == "sr/labels/nuclei" else 0.0
+        reaches = [self._patch_reach_um(stage) for stage in self.classify if stage.layer.startswith("sr/")]
+        return max([self._nuclei_reach_um if self.nuclei_group == "sr/labels/nuclei" else 0.0, *reaches])
+
+    def _patch_reach_um(self, stage: Classify) -> float:
+        """How far patches that hold enough tissue may reach beyond it."""
+        return stage.network.field_px * stage.frame.mpp + _SLACK_UM
 
     @property
     def _base_reach_um(self) -> float:
-        reaches = [stage.network.field_px * stage.frame.mpp + _SLACK_UM for stage in self.classify]
+        reaches = [self._patch_reach_um(stage) for stage in self.classify]
         reaches.append(self._sr_reach_um if self.sr else self._nuclei_reach_um)
         if self.sr:
             reaches[-1] += self.sr.halo_px * self.base.mpp + _SLACK_UM

@@ -75,6 +75,16 @@ def test_every_stage_covers_what_the_next_one_looks_at() -> None:
     assert whole.ingest.reach_um >= IDC.field_px * 3.992
 
 
+def test_patches_are_cut_from_what_is_super_resolved_for_them() -> None:
+    fine = Network("fine", load, 0.25, field_px=512, classes=("a", "b"))
+    whole = recipe(classifiers=(fine,), nuclei=None)
+    (stage,) = whole.classify
+    assert stage.layer.startswith("sr/")
+    assert whole.super_resolve
+    assert whole.super_resolve.reach_um >= 512 * stage.frame.mpp
+    assert whole.ingest.reach_um >= whole.super_resolve.reach_um + SR.halo_px * LEVEL0.mpp
+
+
 def test_cores_of_super_resolution_keep_their_size_in_what_is_written() -> None:
     assert recipe().super_resolve.core_px == 512  # type: ignore[union-attr]
 
