@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import cache
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
@@ -74,6 +75,12 @@ class CudaPasses:
     def upload(self, array: NDArray[np.uint8]) -> Tensor:
         """Bring bytes to the GPU, in the order of this pass's stream."""
         return torch.from_numpy(array).pin_memory().to(self._device, non_blocking=True)
+
+
+@cache
+def cuda_passes(device: torch.device) -> CudaPasses:
+    """Those of a GPU, which all predictors of a process share: who is alone there has all of its memory."""
+    return CudaPasses(device)
 
 
 class CpuPasses:

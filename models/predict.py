@@ -30,7 +30,7 @@ from models.engine_openvino import OpenVinoEngine
 from models.engine_torch import TorchEngine
 from models.errors import BundleError, DeviceError
 from models.gate import COMPUTING
-from models.lanes import CpuPasses, CudaPasses, download
+from models.lanes import CpuPasses, CudaPasses, cuda_passes, download
 from models.nuclei_channels import count_classes
 from models.shelf import read_card
 from models.views import MIRRORED, average_views
@@ -72,7 +72,7 @@ class Predictor:
             torch.tensor(values, device=device).view(1, 3, 1, 1)
             for values in (card.normalisation.mean, card.normalisation.std)
         )
-        self._passes = CudaPasses(device) if device.type == "cuda" else CpuPasses()
+        self._passes = cuda_passes(device) if device.type == "cuda" else CpuPasses()
         self._cores = Cores(sharing) if sharing and device.type == "cpu" else None
 
     @property

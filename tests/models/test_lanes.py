@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.lanes import CpuPasses, CudaPasses, Lanes, download
+from models.lanes import CpuPasses, CudaPasses, Lanes, cuda_passes, download
 from models.predict import load_predictor
 from tests.models.examples import tissue
 
@@ -71,6 +71,12 @@ def test_bytes_come_back_from_a_gpu_as_they_went() -> None:
     for way in (passes.one, passes.alone):
         with way():
             np.testing.assert_array_equal(download(passes.upload(pixels)), pixels)
+
+
+@on_a_gpu
+def test_networks_that_follow_each_other_share_the_passes_of_their_gpu() -> None:
+    device = torch.device("cuda:0")
+    assert cuda_passes(device) is cuda_passes(torch.device("cuda", 0))
 
 
 @on_a_gpu
