@@ -115,19 +115,19 @@ def _measure(bundle: str, precision: str) -> dict[str, float]:
     found: dict[str, float] = {}
     command = [sys.executable, "-m", "flows.engine_trial", bundle, precision]
     kept = {**ENVIRONMENT, **os.environ}  # freed memory, as in a run: else torch is measured too slow
-    with suppress(OSError, subprocess.SubprocessError):
+    said = b""
+    try:
         # one engine a line, as soon as it is measured: what is said before the process ends badly counts
         process = subprocess.run(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=_LONGEST_S,
-            check=False,
-            text=True,
-            env=kept,
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=_LONGEST_S, check=False, env=kept
         )
-        for line in process.stdout.splitlines():
-            with suppress(ValueError):
-                name, seconds = line.split()
-                found[name] = float(seconds)
+        said = process.stdout
+    except subprocess.TimeoutExpired as slow:
+        said = slow.stdout or b""
+    except OSError:
+        pass  # no process was started
+    for line in said.decode("utf-8", "replace").splitlines():
+        with suppress(ValueError):
+            name, seconds = line.split()
+            found[name] = float(seconds)
     return found

@@ -36,6 +36,10 @@ class Trials:
         self._program.write_text(f"#!/bin/sh\necho once more >> {self._log}\nprintf '{text}'\nkill -SEGV $$\n")
         self._program.chmod(0o755)
 
+    def hang_after(self, text: str) -> None:
+        self.say(text)
+        self._program.write_text(self._program.read_text().replace("kill -SEGV $$", "exec sleep 60"))
+
     def __len__(self) -> int:
         return len(self._log.read_text().splitlines()) if self._log.exists() else 0
 
@@ -91,6 +95,13 @@ def test_where_the_cache_cannot_be_written_a_process_measures_once(trials: Trial
     trials.say("torch 1\nopenvino 2\n")  # the second slide of a cohort
     assert choose_engine("idc-hybrid", "cpu", "bf16") == "openvino"
     assert len(trials) == 1
+
+
+def test_an_engine_that_hangs_is_slower_for_good(trials: Trials, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flows.engine_choice._LONGEST_S", 1.0)
+    trials.hang_after("torch 1.0\n")
+    assert choose_engine("idc-hybrid", "cpu", "bf16") == "torch"
+    assert [one["seconds"] for one in remembered_choices()] == [{"torch": 1.0}]
 
 
 def test_a_trial_that_failed_as_a_whole_is_not_remembered_for_good(trials: Trials) -> None:
