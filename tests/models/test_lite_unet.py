@@ -38,9 +38,10 @@ def test_the_encoder_has_as_many_weights_as_published() -> None:
         assert parameter_count(EfficientNetLite()) == LITE0_BODY
 
 
+@pytest.mark.parametrize("finest", [1, 2])
 @pytest.mark.parametrize(("blocks", "stride_px"), [(3, 4), (8, 16), (11, 16), (16, 32)])
-def test_logits_have_the_side_of_the_image(blocks: int, stride_px: int) -> None:
-    network = LiteUNet(LiteUNetConfig(blocks=blocks, fine=4)).eval()
+def test_logits_have_the_side_of_the_image(blocks: int, stride_px: int, finest: int) -> None:
+    network = LiteUNet(LiteUNetConfig(blocks=blocks, fine=4, finest=finest)).eval()
     assert network.stride_px == stride_px
     assert network(torch.rand(2, 3, 64, 96)).shape == (2, 3, 64, 96)
 
@@ -88,18 +89,36 @@ def test_it_looks_about_as_far_as_the_plain_unet() -> None:
     assert receptive_radius_px(LiteUNet(LiteUNetConfig(blocks=8, fine=4)), stride_px=16) == 118
 
 
-def test_folding_changes_nothing_but_rounding() -> None:
+def test_with_stride_2_nothing_is_convolved_at_full_resolution() -> None:
+    network, sides = LiteUNet(LiteUNetConfig(blocks=5, fine=4, finest=2)).eval(), list[int]()
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            module.register_forward_hook(lambda _module, _seen, made: sides.append(made.shape[2]))
+    network(torch.rand(1, 3, 64, 64))
+    assert max(sides) == 32
+
+
+def test_with_stride_2_each_of_four_px_has_an_answer_of_its_own() -> None:
+    network = LiteUNet(LiteUNetConfig(blocks=3, fine=8, finest=2)).eval()
+    nn.init.normal_(network.classify.weight)
+    answer = network(torch.rand(1, 3, 32, 32))[0, 0, 10:12, 10:12]
+    assert len(answer.unique()) == 4
+
+
+@pytest.mark.parametrize("finest", [1, 2])
+def test_folding_changes_nothing_but_rounding(finest: int) -> None:
     torch.manual_seed(0)
-    network = LiteUNet(LiteUNetConfig(blocks=5, fine=4))
+    network = LiteUNet(LiteUNetConfig(blocks=5, fine=4, finest=finest))
     network.train()(torch.rand(4, 3, 32, 32))  # statistics that are not those of a fresh network
     image = torch.rand(1, 3, 32, 32)
     with torch.no_grad():
         assert torch.allclose(fold(network)(image), network.eval()(image), atol=1e-4)
 
 
-def test_every_parameter_learns() -> None:
+@pytest.mark.parametrize("finest", [1, 2])
+def test_every_parameter_learns(finest: int) -> None:
     torch.manual_seed(0)
-    network = LiteUNet(LiteUNetConfig(blocks=5, fine=4))
+    network = LiteUNet(LiteUNetConfig(blocks=5, fine=4, finest=finest))
     network(torch.rand(4, 3, 32, 32)).square().sum().backward()
     assert not [name for name, one in network.named_parameters() if one.grad is None or not one.grad.any()]
 
@@ -110,7 +129,7 @@ def test_residuals_join_blocks_of_one_shape() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("wrong", [{"blocks": 1}, {"blocks": 17}, {"fine": 0}, {"classes": 1}])
+@pytest.mark.parametrize("wrong", [{"blocks": 1}, {"blocks": 17}, {"fine": 0}, {"classes": 1}, {"finest": 4}])
 def test_an_impossible_shape_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         LiteUNetConfig(**wrong)
