@@ -48,6 +48,18 @@ def nuclei_cross_entropy(logits: Tensor, target: Tensor, weights: Tensor) -> Ten
     return -(weight * per_pixel).sum() / weight.sum().clamp_min(1e-6)
 
 
+def taught_cross_entropy(logits: Tensor, answer: Tensor, weights: Tensor) -> Tensor:
+    """Return the weighted cross-entropy of (n, c, y, x) against a teacher's logits of the same shape.
+
+    With p = softmax(logits), q = softmax(answer) and v = sum_c q_c w_c, w the class weights, a pixel gives
+    -v sum_c q_c log p_c; the sum is divided by that of v. Every pixel counts, those that nobody labelled, too.
+    """
+    truth = functional.softmax(answer, dim=1)
+    weight = (truth * weights[:, None, None]).sum(dim=1)
+    per_pixel = -(truth * functional.log_softmax(logits, dim=1)).sum(dim=1)
+    return (weight * per_pixel).sum() / weight.sum()
+
+
 def soft_dice(logits: Tensor, target: Tensor, smooth: float = 1.0) -> Tensor:
     """Return 1 - (2 sum p t + s) / (sum p + sum t + s) for nucleus (all classes but 0) over the whole batch.
 

@@ -17,13 +17,22 @@ from torch import Tensor, nn
 from models.batches import Batch, Better, network_input, normalise
 from models.card import Normalisation
 from models.data_nuclei import CONTOUR_PX, LabelledImage, NucleiAugmentation, NucleiSet, draw_nuclei, read_nuclei
+from models.device import choose_device
 from models.errors import TrainingError
 from models.evaluate_nuclei import NUCLEI_PROTOCOL, Figures, evaluate_nuclei
 from models.instances import InstanceStep
-from models.losses import IGNORED, contour_dice, nuclei_cross_entropy, offset_errors, soft_dice
+from models.losses import (
+    IGNORED,
+    contour_dice,
+    nuclei_cross_entropy,
+    offset_errors,
+    soft_dice,
+    taught_cross_entropy,
+)
 from models.nuclei_channels import CLASSES, OFFSETS, count_classes, probabilities_and_offsets
 from models.seen_through import see_through
 from models.slide_reader import OpenSlide, open_tiff
+from models.teacher import DEFAULT_SHARE, load_teacher, refuse_no_share
 from models.train_config import TrainConfig, from_table
 from models.turns import Rival, Turn, alone
 
@@ -55,6 +64,13 @@ class NucleiOptions:
     """Keyword arguments of `NucleiAugmentation`."""
     instances: dict[str, float] = field(default_factory=dict)
     """Keyword arguments of `InstanceStep`."""
+    teacher: str = ""
+    """Bundle whose probabilities are learned from beside the labels: a shipped name or a path."""
+    teacher_share: float = DEFAULT_SHARE
+    """Share of the loss that is held against the teacher's probabilities; the rest is held against the labels."""
+
+    def __post_init__(self) -> None:
+        refuse_no_share(self.teacher_share)
 
 
 class NucleiTask:
@@ -67,6 +83,8 @@ class NucleiTask:
         self.augmentation = from_table(NucleiAugmentation, self.options.augmentation, config.name)
         self.instances = from_table(InstanceStep, self.options.instances, config.name)
         self.mpp = config.mpp
+        wanted = {"task": config.task, "mpp": config.mpp, "classes": self._channels}
+        self.teacher = load_teacher(self.options.teacher, wanted, choose_device(config.device), config.precision)
         self._seen_sets: list[NucleiSet] | None = None
         self._seeing = Lock()  # crops are drawn by several threads
         self.normalisation = Normalisation(self.options.mean, self.options.std)
@@ -107,7 +125,7 @@ class NucleiTask:
         return alone(self.loss)
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
-        """Return weighted cross-entropy + soft Dice of the nuclei."""
+        """Return weighted cross-entropy + soft Dice of the nuclei, and how far a teacher's probabilities are."""
         output, target = network(normalise(batch["image"], self.normalisation)), batch["classes"].long()
         self._refuse_other_channels(output.shape[1])
         logits = output[:, : len(self.options.classes)]
@@ -121,6 +139,10 @@ class NucleiTask:
             total = total + self.options.contour_dice * contour_dice(logits, target)
         if self.options.offsets:
             total = total + self.options.offsets * offset_errors(output[:, logits.shape[1] :], batch["offsets"], target)
+        if self.teacher:
+            answer = self.teacher.answer(batch["image"])[:, : logits.shape[1]]
+            taught = taught_cross_entropy(logits, answer, weights)
+            total = torch.lerp(total, taught, self.options.teacher_share)
         return total
 
     @property

@@ -25,6 +25,7 @@ from models.losses import l1, mse, tv
 from models.pairs import Pair, PairSet
 from models.perceptual import DEFAULT_ENCODER, Encoder, load_encoder, perceptual_distance, perceptual_loss
 from models.slide_reader import OpenSlide, open_tiff
+from models.teacher import DEFAULT_SHARE, load_teacher, refuse_no_share
 from models.train_config import TrainConfig, from_table
 from models.turns import Rival, Turn, alone
 from models.wide_activation import WideActivation
@@ -55,8 +56,16 @@ class SuperResolutionOptions:
     """What the perceptual distance of the card is measured by: an encoder that no loss looks at, or `none`."""
     adversary: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments of `AdversaryOptions`; without this table there is no adversary."""
+    teacher: str = ""
+    """Bundle whose images are learned from beside the true ones: a shipped name or a path."""
+    teacher_share: float = DEFAULT_SHARE
+    """Share of the loss that is held against the teacher's images; the rest is held against the truth."""
 
     def __post_init__(self) -> None:
+        refuse_no_share(self.teacher_share)
+        if self.teacher and self.adversary:
+            msg = "a network learns from a teacher or against an adversary, not both at once"
+            raise ValueError(msg)
         ranges = {
             "crop_px": 8 <= self.crop_px <= 4096,
             "validation_px": 64 <= self.validation_px <= 8192,
@@ -100,6 +109,8 @@ class SuperResolutionTask:
         self.device = choose_device(config.device)
         self._encoder = load_encoder(self.options.encoder).to(self.device) if self.weights.perceptual else None
         self.scale = int(resolve(config.architecture, config.network)[1].get("scale", 2))
+        wanted = {"task": config.task, "scale": self.scale}
+        self.teacher = load_teacher(self.options.teacher, wanted, self.device, config.precision)
         root, crop_px = Path(config.data_root), self.options.crop_px
         self.sets: list[PairSet] = read_sets(config.sources, root, self.scale, config.seed, crop_px, open_slide)
         self.names = [one.name for one in config.sources]
@@ -130,8 +141,13 @@ class SuperResolutionTask:
         return alone(self.loss)
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
-        """Return the weighted sum of the losses of what the network draws."""
-        return self.likeness(network(batch["low"].float() / 255), batch["high"].float() / 255)
+        """Return the weighted sum of the losses of what the network draws, against the truth and against a teacher."""
+        drawn = network(batch["low"].float() / 255)
+        loss = self.likeness(drawn, batch["high"].float() / 255)
+        if self.teacher is None:
+            return loss
+        taught = self.likeness(drawn, self.teacher.answer(batch["low"]).clamp(0, 1))
+        return torch.lerp(loss, taught, self.options.teacher_share)
 
     def likeness(self, drawn: Tensor, truth: Tensor) -> Tensor:
         """Return the weighted sum of the losses that need no adversary, of (n, 3, y, x) on [0, 1]."""

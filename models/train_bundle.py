@@ -51,9 +51,9 @@ def refuse_what_cannot_ship(config: TrainConfig, task: Task, out: Path) -> None:
         raise TrainingError(what, "Split by patient: leave leak_split_by_image out, and give another name.")
     if config.task == "classification":
         refuse_other_classes(config, task.card_fields()["classes"])
-    if config.begin:
-        seen = read_card(config.begin).training.get("train_patients", ())
-        refuse_shared_patients(**{f"training of {config.begin}": seen, "test": task.split()["test_patients"]})
+    for parent in config.parents:
+        seen = read_card(parent).training.get("train_patients", ())
+        refuse_shared_patients(**{f"training of {parent}": seen, "test": task.split()["test_patients"]})
     network = build(config).eval()
     if config.task == "superresolution":
         with torch.no_grad():
@@ -107,7 +107,7 @@ def _round_to_half(network: nn.Module) -> None:
 
 def _training(config: TrainConfig, task: Task, progress: Progress) -> dict[str, Any]:
     """Return what a card tells of a training."""
-    schedule = config.schedule
+    schedule, teacher = config.schedule, _teacher(config)
     return {
         "data": _data(config),
         "split": "by patient",
@@ -115,6 +115,7 @@ def _training(config: TrainConfig, task: Task, progress: Progress) -> dict[str, 
         "train_patients": _learned_from(config, task),
         "settings_sha256": fingerprint(config),
         "begun_with": Path(config.begin).name or config.pretrained or None,
+        "teacher": {"name": teacher.name, "sha256": teacher.sha256} if teacher else None,
         "iterations": progress.best_iteration or progress.iteration,
         "batch": schedule.batch,
         "seed": config.seed,
@@ -131,8 +132,12 @@ def _data(config: TrainConfig) -> list[dict[str, Any]]:
     data: list[dict[str, Any]] = [{"name": one.name, "licence": one.licence} for one in config.sources]
     if config.pretrained:
         data.append(provenance_of(config.pretrained))
-    before = read_card(config.begin).training.get("data", ()) if config.begin else ()
-    return data + [one for one in before if one not in data]
+    if teacher := _teacher(config):
+        name = f"Answers of the bundle {teacher.name}"
+        data.append({"name": name, "licence": teacher.licence, "sha256": teacher.sha256})
+    before = [one for parent in config.parents for one in read_card(parent).training.get("data", ())]
+    data.extend(one for place, one in enumerate(before) if one not in [*data, *before[:place]])
+    return data
 
 
 def _learned_from(config: TrainConfig, task: Task) -> list[str]:
@@ -140,8 +145,13 @@ def _learned_from(config: TrainConfig, task: Task) -> list[str]:
 
     Their card names whom those began with in turn, so that none is lost however often a training follows another.
     """
-    before = read_card(config.begin).training.get("train_patients", ()) if config.begin else ()
+    before = [name for parent in config.parents for name in read_card(parent).training.get("train_patients", ())]
     return list(dict.fromkeys([*task.split()["train_patients"], *before]))
+
+
+def _teacher(config: TrainConfig) -> Card | None:
+    name = config.options.get("teacher")
+    return read_card(name) if name else None
 
 
 def _card(

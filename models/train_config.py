@@ -179,6 +179,12 @@ class TrainConfig:
             msg = 'second weights (weights = "gan") are a super-resolver\'s, begun with its own (begin = ...)'
             raise ValueError(msg)
 
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """The bundles that the weights come from: the one they begin with, and their teacher."""
+        teacher = str(self.options.get("teacher", ""))
+        return tuple(dict.fromkeys(name for name in (self.begin, teacher) if name))
+
     def at(self, data_root: str | Path) -> TrainConfig:
         """Return the same training on data under another folder."""
         return replace(self, data_root=str(data_root))

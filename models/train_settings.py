@@ -44,6 +44,8 @@ def settings_of(config: TrainConfig) -> dict[str, Any]:
         _leave_out_defaults(one, LATER_OF_SOURCES)
     if config.pretrained:
         table["pretrained"] = hash_of(config.pretrained)
+    if teacher := table["options"].get("teacher"):
+        table["options"]["teacher"] = read_card(teacher).sha256
     begun_with = read_card(config.begin).sha256 if config.begin else None
     settings: dict[str, Any] = json.loads(json.dumps(table | {"sources": sources, "begin": begun_with}))
     return settings

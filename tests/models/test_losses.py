@@ -15,6 +15,7 @@ from models.losses import (
     offset_errors,
     patch_cross_entropy,
     soft_dice,
+    taught_cross_entropy,
     tv,
 )
 
@@ -90,6 +91,26 @@ def test_ignored_pixels_teach_nothing() -> None:
     nothing = torch.full((2, 4, 5), IGNORED)
     assert float(nuclei_cross_entropy(logits, nothing, WEIGHTS)) == 0
     assert float(soft_dice(logits, nothing)) == pytest.approx(0)
+
+
+def test_taught_cross_entropy_is_its_formula_pixel_by_pixel() -> None:
+    logits, _ = example()
+    answer = torch.randn(logits.shape, generator=torch.Generator().manual_seed(2))
+    p, q = logits.softmax(1), answer.softmax(1)
+    total = weight = 0.0
+    for image, y, x in np.ndindex(2, 4, 5):
+        here = sum(float(q[image, c, y, x] * WEIGHTS[c]) for c in range(3))
+        total -= here * sum(float(q[image, c, y, x]) * np.log(float(p[image, c, y, x])) for c in range(3))
+        weight += here
+    assert float(taught_cross_entropy(logits, answer, WEIGHTS)) == pytest.approx(total / weight, rel=1e-5)
+
+
+def test_a_teacher_that_is_sure_is_a_label() -> None:
+    logits, target = example()
+    known = torch.where(target < 3, target, 0)
+    sure = 100 * torch.nn.functional.one_hot(known, 3).permute(0, 3, 1, 2).float()
+    labelled = nuclei_cross_entropy(logits, known, WEIGHTS)
+    assert float(taught_cross_entropy(logits, sure, WEIGHTS)) == pytest.approx(float(labelled), rel=1e-5)
 
 
 def test_soft_dice_is_its_formula() -> None:
