@@ -137,12 +137,12 @@ class NucleiTask:
             total = total + self.options.dice * soft_dice(logits, target)
         if self.options.contour_dice:
             total = total + self.options.contour_dice * contour_dice(logits, target)
-        if self.options.offsets:
-            total = total + self.options.offsets * offset_errors(output[:, logits.shape[1] :], batch["offsets"], target)
         if self.teacher:
             answer = self.teacher.answer(batch["image"])[:, : logits.shape[1]]
             taught = taught_cross_entropy(logits, answer, weights)
             total = torch.lerp(total, taught, self.options.teacher_share)
+        if self.options.offsets:
+            total = total + self.options.offsets * offset_errors(output[:, logits.shape[1] :], batch["offsets"], target)
         return total
 
     @property

@@ -136,14 +136,15 @@ def test_a_pupil_comes_to_say_what_its_teacher_says(data: Path, tmp_path: Path) 
 
 
 def test_the_card_names_the_teacher_and_what_it_learned_from(data: Path, tmp_path: Path) -> None:  # noqa: F811
-    learned = {"train_patients": ["elsewhere"], "data": [{"name": "other", "licence": "MIT"}]}
+    other = {"name": "other", "licence": "MIT"}
+    learned = {"train_patients": ["elsewhere"], "data": [other]}
     name = bundle(tmp_path / "teacher", replace(card(SMALL_SR), training=learned))
     settings = pupil("superresolution", data, name)
     made = train(settings, tmp_path / "bundle")
     sha256 = load_teacher(name, WANTED, CPU, "fp32").card.sha256  # type: ignore[union-attr] # there is one
     assert made.training["teacher"] == {"name": "small-sr", "sha256": sha256}
     answers = {"name": "Answers of the bundle small-sr", "licence": "Apache-2.0", "sha256": sha256}
-    assert made.training["data"] == [{"name": "set", "licence": "none"}, answers, *learned["data"]]
+    assert made.training["data"] == [{"name": "set", "licence": "none"}, answers, other]
     assert "elsewhere" in made.training["train_patients"]
 
 
