@@ -28,8 +28,10 @@ class Footprint(NamedTuple):
 # By what of a card says how its network is built.
 _COUNTED = {
     "414f5ce9bbfc50c1": Footprint(4992448, 1036.0, 1245888.0, 1, 1),
+    "7bf204d152e6419a": Footprint(1880040, 277.505859375, 13246.1875, 1, 1),
     "a0d264367ecb25f8": Footprint(8483160, 332.3072, 113524.5824, 16, 256),
     "a290de4342ce699e": Footprint(3727664, 1036.0, 930240.0, 1, 1),
+    "a77edebb803a7fab": Footprint(942256, 524.0, 234720.0, 1, 1),
     "eadcb054cec42032": Footprint(1944476, 364.0, 24510.1875, 1, 1),
     "ffba65e40d403cf3": Footprint(8498520, 44.06122448979592, 8111.857142857143, 16, 256),
 }

@@ -150,7 +150,10 @@ def card_for(bundle: str, task: str) -> Card:
 
 
 def _sr_bundles(sr: str, factor: int) -> tuple[str, ...]:
-    """The bundles whose scales multiply to `factor`, largest steps first; a named bundle alone, as often as needed."""
+    """The bundles whose scales multiply to `factor`, largest steps first; a named bundle alone, as often as needed.
+
+    What learned from another bundle, to be quicker than it, is taken where it is named.
+    """
     if sr == "none" or (sr == "auto" and factor == 1):
         return ()
     if sr != "auto":
@@ -161,7 +164,8 @@ def _sr_bundles(sr: str, factor: int) -> tuple[str, ...]:
             msg = f"{sr}: enlarges x{scale}, which cannot make the x{factor} that this slide needs"
             raise CannotFeed(msg, "Leave the choice to histoloom (--sr auto), or change --target-mpp.")
         return (sr,) * steps
-    shipped = {card.scale or 1: card.name for card in list_bundles() if card.task == "superresolution"}
+    ours = [card for card in list_bundles() if card.task == "superresolution" and not card.training.get("teacher")]
+    shipped = {card.scale or 1: card.name for card in ours}
     chosen = []
     for scale in sorted(shipped, reverse=True):
         while factor % scale == 0 and factor > 1:
