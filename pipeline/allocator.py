@@ -36,6 +36,20 @@ def keep_freed_memory() -> bool:
     return _set({name: value for name, value in _KEEP.items() if name not in os.environ})
 
 
+def let_go_of_free_memory() -> bool:
+    """Give the kernel the pages that nothing lies in; whether the library can.
+
+    What is kept fits the next array of its size. Tiles of many sizes leave places that few of them fit, and a process
+    that keeps all of those grows from slide to slide.
+    """
+    if sys.platform != "linux":
+        return False
+    try:
+        return bool(ctypes.CDLL(None).malloc_trim(0))
+    except (OSError, AttributeError):  # another C library
+        return False
+
+
 def give_memory_back() -> bool:
     """Have this process keep little of what it frees; whether it can."""
     import pyarrow as pa

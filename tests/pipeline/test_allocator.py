@@ -79,3 +79,26 @@ def test_what_the_users_environment_says_goes_first() -> None:
 def test_where_memory_is_given_back_large_arrays_leave_nothing_behind() -> None:
     done = subprocess.run([sys.executable, "-c", KEPT], capture_output=True, text=True, check=True)
     assert float(done.stdout) < 12
+
+
+HOLES = """
+import numpy as np
+from pipeline.allocator import keep_freed_memory, let_go_of_free_memory
+assert keep_freed_memory()
+def held():
+    return int(open("/proc/self/status").read().split("VmRSS:")[1].split()[0]) / 1024
+pieces = [np.ones(1 << 20) for _ in range(24)]
+between = pieces[::4]
+del pieces
+before = held()
+assert let_go_of_free_memory()
+print(before - held(), sum(float(one.sum()) for one in between))
+"""
+
+
+@glibc
+def test_kept_memory_can_be_let_go_of_around_what_lies_in_it() -> None:
+    done = subprocess.run([sys.executable, "-c", HOLES], capture_output=True, text=True, check=True)
+    freed_mib, total = map(float, done.stdout.split())
+    assert freed_mib > 17 * 8  # of 18 arrays of 8 MiB
+    assert total == 6 << 20
