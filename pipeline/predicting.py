@@ -15,6 +15,11 @@ from pipeline.grid import Tile
 from pipeline.slide import PixelSource
 from pipeline.workspace import Predictor
 
+# Tiles after which free memory is let go of: to fill it with pages again takes less than a second.
+_CLEARED_AFTER = 128
+_lock = Lock()
+_since_cleared = 0
+
 
 def predict_tiles(
     predictor: Predictor, source: PixelSource, tiles: Sequence[Tile]
@@ -25,12 +30,6 @@ def predict_tiles(
         pixels = np.stack([source.read(tile.read) for tile in alike])
         yield from zip(alike, pixels, predictor(pixels), strict=True)
     _clear_up(len(tiles))
-
-
-# Tiles after which free memory is let go of: to fill it with pages again takes less than a second.
-_CLEARED_AFTER = 128
-_lock = Lock()
-_since_cleared = 0
 
 
 def _clear_up(tiles: int) -> None:
