@@ -16,7 +16,7 @@ from pipeline.slide import PixelSource
 from pipeline.workspace import Predictor
 
 # Tiles after which free memory is let go of: to fill it with pages again takes less than a second.
-_CLEARED_AFTER = 128
+_CLEARED_AFTER = 24
 _lock = Lock()
 _since_cleared = 0
 
