@@ -26,7 +26,9 @@ from tests.models.test_cores import a_process_of
 pytest.importorskip("openvino")
 
 CPU = torch.device("cpu")
-CLASSIFIERS = [one.name for one in list_bundles() if one.task == "classification"]
+each_classifier = pytest.mark.parametrize(
+    ("bundle", "side"), [(one.name, one.field_px) for one in list_bundles() if one.field_px]
+)
 
 
 @pytest.fixture(autouse=True)
@@ -46,10 +48,8 @@ def small(precision: Precision = "fp32", engine: OpenVinoEngine | None = None, s
     return Predictor(of, network(of, seed), CPU, precision, engine=engine)
 
 
-@pytest.mark.parametrize("bundle", CLASSIFIERS)
-def test_shipped_classifiers_say_the_same_as_with_torch(bundle: str) -> None:
-    side = next(one.field_px for one in list_bundles() if one.name == bundle)
-    assert side
+@each_classifier
+def test_shipped_classifiers_say_the_same_as_with_torch(bundle: str, side: int) -> None:
     seen = patches(20, side)
     wanted = load_predictor(bundle, "cpu", "fp32")(seen)
     assert wanted.std() > 0.05
@@ -58,10 +58,8 @@ def test_shipped_classifiers_say_the_same_as_with_torch(bundle: str) -> None:
     assert (found.engine, found.card.name) == ("openvino", bundle)
 
 
-@pytest.mark.parametrize("bundle", CLASSIFIERS)
-def test_bf16_is_as_near_to_fp32_as_torchs(bundle: str) -> None:
-    side = next(one.field_px for one in list_bundles() if one.name == bundle)
-    assert side
+@each_classifier
+def test_bf16_is_as_near_to_fp32_as_torchs(bundle: str, side: int) -> None:
     seen = patches(32, side)
     exact = load_predictor(bundle, "cpu", "fp32")(seen)
     torchs, found = (load_predictor(bundle, "cpu", "bf16", engine=engine)(seen) for engine in ("torch", "openvino"))
