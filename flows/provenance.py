@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 FORMAT = 1
 
 # Raised when a change of the code changes results; tiles computed before it are not mixed with tiles after it.
-NUMERICS = 8
+NUMERICS = 9
 
 # Raised when work is cut into other batches: numbers in a ledger then mean other tiles, which nobody goes on with.
-BATCHES = 3
+BATCHES = 4
 
 _PACKAGES = (
     "histoloom", "torch", "numpy", "numba", "zarr", "zarrs", "dask", "scikit-image", "shapely", "tiffslide",

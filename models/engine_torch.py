@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -31,11 +32,20 @@ class TorchEngine:
         at_once: int,  # any number may come
     ) -> Callable[[Tensor], Tensor]:
         """See `models.engine.Engine`."""
+        _keep_kernels()
         folded = fold(network).to(device, torch.bfloat16 if precision == "bf16" else torch.float32)
         folded.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in torch's own types
         if device.type == "cuda":
             _fix_kernels()
         return fuse(folded) if device.type == "cpu" else folded
+
+
+def _keep_kernels() -> None:
+    """Let oneDNN, when it is first used, keep as many compiled convolutions as there are layers and sizes of tiles.
+
+    Of its own accord it keeps 1,024: a cohort makes them again and again, 3 ms a layer and tile.
+    """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "4096")
 
 
 def _fix_kernels() -> None:

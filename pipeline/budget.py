@@ -18,7 +18,9 @@ from pipeline.grid import TileGrid
 from pipeline.ingest import tiles_near
 from pipeline.qc_measure import HALO_PX
 from pipeline.recipe import Recipe
+from pipeline.segment import Segment
 from pipeline.stage import Network
+from pipeline.super_resolve import SuperResolve
 from pipeline.tissue import TissueMask
 
 # Stored bytes a pixel of the tiles that a layer has, by blosc-zstd 1 with bit shuffle: tissue, and what is around it.
@@ -215,13 +217,11 @@ def _seconds(recipe: Recipe, tissue: TissueMask, needs: Mapping[str, NetworkNeed
     if recipe.inspect:
         pixels += _pixels(recipe, tissue, 0) / recipe.base.pixels_per(recipe.inspect.frame) ** 2
     if recipe.super_resolve:
-        stage = recipe.super_resolve
-        seen = _seen(_pixels(recipe, tissue, stage.reach_um), stage.core_px, stage.network.halo_px)
-        arithmetic += seen * needs[stage.network.name].multiply_adds_per_px
-        pixels += _PYRAMID * stage.network.scale**2 * seen
+        network, seen = recipe.super_resolve.network, _seen(recipe.super_resolve, tissue)
+        arithmetic += seen * needs[network.name].multiply_adds_per_px
+        pixels += _PYRAMID * network.scale**2 * seen
     if recipe.segment:
-        scale = (recipe.base.mpp / recipe.segment.frame.mpp) ** 2
-        seen = _seen(scale * _pixels(recipe, tissue, 0), recipe.core_px, recipe.segment.halo_px)
+        seen = _seen(recipe.segment, tissue)
         arithmetic += seen * needs[recipe.segment.network.name].multiply_adds_per_px
         pixels += 3 * seen  # instances, the label image and its pyramid
     for judge in recipe.classify:
@@ -231,9 +231,9 @@ def _seconds(recipe: Recipe, tissue: TissueMask, needs: Mapping[str, NetworkNeed
     return (plain + arithmetic / (machine.multiply_adds_per_s * machine.processes)) / machine.count
 
 
-def _seen(owned_px: float, core_px: int, halo_px: int) -> float:
-    """Pixels read for so many that are owned: halos are read twice and more."""
-    return owned_px * ((core_px + 2 * halo_px) / core_px) ** 2
+def _seen(stage: SuperResolve | Segment, tissue: TissueMask) -> float:
+    """Pixels that a network reads: halos are read twice and more."""
+    return float(sum(tile.read.area_px for tile in stage.tiles(tissue)))
 
 
 def refuse_what_does_not_fit(

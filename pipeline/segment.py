@@ -20,6 +20,7 @@ from pipeline.nuclei_table import NucleiIndex, draw_labels
 from pipeline.predicting import predict_tiles
 from pipeline.stage import Network
 from pipeline.tissue import TissueMask
+from pipeline.trimming import trimmed_tiles
 from pipeline.workspace import Workspace, file_stamp, predictor
 
 
@@ -39,16 +40,8 @@ class Segment:
     batch_tiles: int = 4
 
     def tiles(self, tissue: TissueMask) -> Iterable[Tile]:
-        """Tiles whose cores may hold a centroid in tissue."""
-        return tiles_near(tissue, 0, self._grid)
-
-    def trimmed(self, tile: Tile, tissue: TissueMask) -> Tile:
-        """A tile without what no centroid in tissue depends on."""
-        return self._grid.trimmed(tile, tissue.hull(tile.core, self.frame), self.network.trim_px)
-
-    @property
-    def _grid(self) -> TileGrid:
-        return TileGrid(self.frame, self.core_px, self.halo_px)
+        """Tiles whose cores may hold a centroid in tissue, without what no such centroid depends on."""
+        return trimmed_tiles(tissue, 0, TileGrid(self.frame, self.core_px, self.halo_px), self.network.stride_px)
 
     def run(self, tiles: Sequence[Tile], workspace: Workspace) -> pa.Table:
         """Predict what is read, keep the nuclei that are owned."""
@@ -59,11 +52,10 @@ class Segment:
             return tissue.contains(y, x, self.frame)
 
         source = workspace.store.layer(self.layer)
-        exact = [self.trimmed(tile, tissue) for tile in tiles]
         try:
             return pa.concat_tables(
                 owned_nuclei(probabilities, pixels, tile, self.frame, self.level0, in_tissue, parameters)
-                for tile, pixels, probabilities in predict_tiles(predictor(self.network.load), source, exact)
+                for tile, pixels, probabilities in predict_tiles(predictor(self.network.load), source, tiles)
             )
         except NotProbabilities as error:
             what = f"{workspace.slide.path.name}: {self.network.name}: {error.what}"

@@ -6,7 +6,6 @@ networks, so that it can be sent anywhere; what it needs it takes from the `Work
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -40,9 +39,6 @@ class Stage(Protocol):
         ...
 
 
-_TRIM_PX = 64
-
-
 @dataclass(frozen=True, slots=True)
 class Network:
     """What the pipeline knows of a network: how to feed it, and how a worker gets hold of it."""
@@ -60,8 +56,3 @@ class Network:
     """Side of the square patch that a classifier judges."""
     classes: tuple[str, ...] = ()
     postprocessing: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def trim_px(self) -> int:
-        """What tiles are trimmed on multiples of: corners stay on multiples of the stride, and sizes are few."""
-        return math.lcm(_TRIM_PX, self.stride_px)

@@ -13,11 +13,11 @@ from PIL import Image
 
 from pipeline.geometry import Frame
 from pipeline.grid import Tile, TileGrid
-from pipeline.ingest import near, tiles_near
 from pipeline.predicting import predict_tiles
 from pipeline.stage import Network
 from pipeline.stitch import Block, block_table
 from pipeline.tissue import TissueMask
+from pipeline.trimming import trimmed_tiles
 from pipeline.workspace import Workspace, predictor
 
 REDUCED_FROM_PX = 3
@@ -40,13 +40,9 @@ class SuperResolve:
     batch_tiles: int = 4
 
     def tiles(self, tissue: TissueMask) -> Iterable[Tile]:
-        """Tiles within reach of tissue, with the network's halo."""
-        return tiles_near(tissue, self.reach_um, self._grid)
-
-    def trimmed(self, tile: Tile, tissue: TissueMask) -> Tile:
-        """A tile without what is out of reach of tissue, in whole cells of the consistency map."""
-        wanted = near(tissue, self.reach_um).hull(tile.core, self.frame)
-        return self._grid.trimmed(tile, wanted, math.lcm(self.network.trim_px, self.cell_px))
+        """Tiles within reach of tissue, without what is not, in whole cells of the consistency map."""
+        unit_px = math.lcm(self.network.stride_px, self.cell_px)
+        return trimmed_tiles(tissue, self.reach_um, self._grid, unit_px)
 
     @property
     def _grid(self) -> TileGrid:
@@ -54,11 +50,10 @@ class SuperResolve:
 
     def run(self, tiles: Sequence[Tile], workspace: Workspace) -> pa.Table:
         """Super-resolve what is read, write what is owned; what is trimmed off stays white."""
-        store, scale, tissue = workspace.store, self.network.scale, workspace.tissue
-        exact = [self.trimmed(tile, tissue) for tile in tiles]
+        store, scale = workspace.store, self.network.scale
         finer = store.layer("sr/0")
         blocks = []
-        for tile, seen, guessed in predict_tiles(predictor(self.network.load), store.layer("0"), exact):
+        for tile, seen, guessed in predict_tiles(predictor(self.network.load), store.layer("0"), tiles):
             owned = tile.core.relative_to(tile.read)
             whole = self._grid.tile(tile.row, tile.col).core.times(scale)
             core = np.full((*whole.shape, 3), finer.fill, np.uint8)

@@ -200,8 +200,7 @@ def _dense(stage: SuperResolve | Segment, source: PixelSource, tissue: TissueMas
     """A tile a call: dense networks see one at a time."""
     predict, tiles = _SideBySide(stage.network.load()), list(stage.tiles(tissue))
     for begin in range(0, len(tiles), _TILES_READ):
-        exact = (stage.trimmed(tile, tissue) for tile in tiles[begin : begin + _TILES_READ])
-        predict([source.read(tile.read)[None] for tile in exact])
+        predict([source.read(tile.read)[None] for tile in tiles[begin : begin + _TILES_READ]])
     return Alone(predict.seconds, len(tiles))
 
 

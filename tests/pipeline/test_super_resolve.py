@@ -14,6 +14,7 @@ from pipeline.slide import open_slide
 from pipeline.stage import Network
 from pipeline.super_resolve import REDUCED_FROM_PX, block_rms, inconsistency
 from pipeline.tissue import TissueMask
+from pipeline.trimming import trim_px
 from pipeline.workspace import SlideRef, Workspace
 from tests.stand_ins import VIOLET_CLASSES, Doubling, Violet, doubled
 
@@ -78,6 +79,6 @@ def test_what_tissue_needs_is_super_resolved_and_the_rest_of_a_core_is_white(tmp
     needed = tissue.dilated(stage.reach_um).hull(frame.box, frame).times(2)
     assert 200 < needed.height < 700
     np.testing.assert_array_equal(found[needed.slices()], whole[needed.slices()])
-    spare = needed.grow(2 * stage.network.trim_px + 1)
+    spare = needed.grow(2 * trim_px(stage.core_px, stage.cell_px) + 1)
     found[spare.slices()] = 255
     assert (found == 255).all()
