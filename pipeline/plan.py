@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 
 from pipeline.batch import Batch, Job
 from pipeline.grid import Tile
+
+# What is left is cut so that as many workers find a batch each. A batch costs 10 ms to commit.
+_SHARED_BY = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +32,13 @@ class StagePlan:
 
 
 def number_batches(tiles: Iterable[Tile], batch_tiles: int) -> Iterator[Batch]:
-    """Cut tiles, in their order, into numbered batches."""
-    rest = iter(tiles)
-    number = 0
-    while chosen := tuple(islice(rest, batch_tiles)):
-        yield Batch(number, chosen)
-        number += 1
+    """Cut tiles, in their order, into numbered batches: small ones at the end, so that all workers end together."""
+    laid = tuple(tiles)
+    number = begin = 0
+    while begin < len(laid):
+        end = begin + max(1, min(batch_tiles, (len(laid) - begin) // _SHARED_BY))
+        yield Batch(number, laid[begin:end])
+        number, begin = number + 1, end
 
 
 def plan_stage(job: Job) -> StagePlan:
