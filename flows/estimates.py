@@ -9,8 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows.devices import uses_cuda
+from flows.devices import device_and_precision, uses_cuda
 from flows.footprints import footprint_of
+from models.machine import has_amx
 from pipeline.budget import Estimate, Machine, NetworkNeed, estimate, folder_bytes, refuse_what_does_not_fit
 from pipeline.budget_config import Budget, read_size, show_size
 from pipeline.cluster_config import Cluster, CudaProcesses, KubernetesPods, SlurmJobs
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
     from pipeline.recipe import Recipe
     from pipeline.tissue import TissueMask
 
-# Multiply-adds a second and core of fp32 convolutions as these networks have them (in bf16 with AMX three times as
-# many), and of an accelerator.
-_CPU_MULTIPLY_ADDS_PER_S, _CUDA_MULTIPLY_ADDS_PER_S = 75e9, 5e12
+# Multiply-adds a second and core of fp32 convolutions as these networks have them, in bf16 with AMX so many times as
+# many, and of an accelerator.
+_CPU_MULTIPLY_ADDS_PER_S, _AMX_TIMES, _CUDA_MULTIPLY_ADDS_PER_S = 75e9, 3, 5e12
 
 # Of a worker that somebody else started.
 _UNKNOWN_THREADS, _UNKNOWN_BYTES = 8, 2**62
@@ -51,8 +52,8 @@ def needs_of(networks: ChosenNetworks, *, cuda: bool) -> Mapping[str, NetworkNee
     return needs
 
 
-def machine_of(workforce: Workforce, *, cuda: bool) -> Machine:
-    """Where the work will run: this machine, or one of the workers elsewhere."""
+def machine_of(workforce: Workforce, *, cuda: bool, amx: bool = False) -> Machine:
+    """Where the work will run: this machine, or one of the workers elsewhere. `amx`: whether networks use it here."""
     if workforce.elsewhere:
         return _worker_elsewhere(workforce.cluster, cuda=cuda)
     cores, cluster = count_cores(), workforce.cluster
@@ -61,7 +62,8 @@ def machine_of(workforce: Workforce, *, cuda: bool) -> Machine:
     else:
         processes = max(1, workforce.processes)
         threads = 1 if workforce.processes == 0 else max(1, cores // processes)
-    return Machine(processes, threads, _memory_bytes(), _speed(max(1, cores // processes), cuda=cuda), cuda)
+    speed = _speed(max(1, cores // processes), cuda=cuda) * (_AMX_TIMES if amx and not cuda else 1)
+    return Machine(processes, threads, _memory_bytes(), speed, cuda)
 
 
 def _worker_elsewhere(cluster: Cluster | None, *, cuda: bool) -> Machine:
@@ -103,7 +105,8 @@ def look_ahead(
 ) -> tuple[Estimate, Machine]:
     """What a slide will take, and where."""
     cuda = uses_cuda(config, workforce) if networks.cards else False
-    machine = machine_of(workforce, cuda=cuda)
+    amx = bool(networks.cards) and device_and_precision(config, workforce)[1] == "bf16" and has_amx()
+    machine = machine_of(workforce, cuda=cuda, amx=amx)
     return estimate(recipe, tissue, needs_of(networks, cuda=cuda), machine), machine
 
 

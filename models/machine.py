@@ -59,6 +59,11 @@ def computes_bf16(cpuinfo: Path = Path("/proc/cpuinfo"), linux: str | None = Non
     return False if release and (int(release[1]), int(release[2])) >= _KNOWS_BF16 else None
 
 
+def has_amx(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether the CPU multiplies matrices of bf16 (AMX), and oneDNN lets it."""
+    return bool(computes_bf16(cpuinfo)) and _flags(cpuinfo) >= {"amx_tile", "amx_bf16"}
+
+
 def _flags(cpuinfo: Path) -> set[str]:
     """What an x86 CPU can do, in Linux' words; nothing of other CPUs and other systems."""
     with suppress(OSError), cpuinfo.open(encoding="ascii", errors="replace") as lines:

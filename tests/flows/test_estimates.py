@@ -98,6 +98,11 @@ def test_threads_share_the_cores_of_this_machine() -> None:
     assert one.memory_bytes == serial.memory_bytes
 
 
+def test_matrices_of_bf16_take_a_third_of_the_time() -> None:
+    plain, amx = (machine_of(Workforce(), cuda=False, amx=amx) for amx in (False, True))
+    assert amx.multiply_adds_per_s == 3 * plain.multiply_adds_per_s
+
+
 def test_of_a_cluster_each_worker_is_a_machine_and_many_take_less_time() -> None:
     elsewhere = machine_of(Workforce(cluster=SlurmJobs(workers=100, threads=3, memory="12G")), cuda=True)
     assert (elsewhere.processes, elsewhere.threads, elsewhere.cuda, elsewhere.count) == (1, 3, True, 100)

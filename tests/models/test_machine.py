@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from models.device import choose_device, cpu_computes_bf16, resolve_device
-from models.machine import computes_bf16, lacks_gpus
+from models.machine import computes_bf16, has_amx, lacks_gpus
 
 NEW, OLD = "6.1.0-13-amd64", "4.18.0-553.el8_10.x86_64"
 AVX512 = "fpu sse2 avx2 avx512f avx512dq avx512cd avx512bw avx512vl"
@@ -52,6 +52,12 @@ def test_flags_tell_of_bf16_where_the_kernel_knows_them(
     tmp_path: Path, flags: str, linux: str, answer: bool | None
 ) -> None:
     assert computes_bf16(cpuinfo(tmp_path, flags), linux) is answer
+
+
+def test_amx_is_there_with_all_that_onednn_wants_beside_it(tmp_path: Path) -> None:
+    assert has_amx(cpuinfo(tmp_path, f"{AVX512} avx512_bf16 amx_tile amx_bf16"))
+    assert not has_amx(cpuinfo(tmp_path, f"{AVX512} avx512_bf16"))
+    assert not has_amx(cpuinfo(tmp_path, "amx_tile amx_bf16"))
 
 
 def test_other_cpus_and_other_systems_leave_bf16_to_torch(tmp_path: Path) -> None:
